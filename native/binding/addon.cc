@@ -1,0 +1,19 @@
+#include <napi.h>
+
+#include "binding/devices.h"
+#include "binding/ring_wrap.h"
+
+namespace pcap_ring {
+namespace {
+
+// Runs once per environment: the main thread and every worker have a constructor of their own.
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  exports.Set("Ring", RingWrap::Define(env));
+  exports.Set("devices", Napi::Function::New<&Devices>(env, "devices"));
+  return exports;
+}
+
+NODE_API_MODULE(pcap_ring, Init)
+
+}  // namespace
+}  // namespace pcap_ring

@@ -1,0 +1,76 @@
+#include "engine/engine.h"
+
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <ctime>
+
+#include "engine/live_driver.h"
+#include "engine/replay_driver.h"
+#include "engine/statistics_driver.h"
+
+namespace pcap_ring {
+
+void LowerPriority() {
+  constexpr int kNice = 10;
+  setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kNice);
+}
+
+Engine::Engine(EngineConfig config, TapQueue* queue, EngineListener* listener)
+    : context_{.config = std::move(config), .queue = queue, .listener = listener, .mailbox = {}, .bell = {}} {}
+
+Engine::~Engine() { Join(); }
+
+void Engine::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void Engine::Join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+template <typename Driver>
+Status Engine::Drive(std::unique_ptr<Driver>* driver) {
+  *driver = std::make_unique<Driver>(&context_);
+  if (Status status = (*driver)->Open(); !status.ok()) {
+    driver->reset();
+    return status;
+  }
+  context_.listener->OnStarted((*driver)->info());
+  (*driver)->Run();
+  return Status::Ok();
+}
+
+// No device named: the default route's.
+Status Engine::ResolveDevice() {
+  std::string* const device = &context_.config.live.device;
+  if (device->empty()) *device = DefaultRouteDevice();
+  if (!device->empty()) return Status::Ok();
+  return {Code::kNoSuchDevice, "there is no default route to take the device from; name one of " + DeviceNames(), ENODEV,
+          nullptr};
+}
+
+Status Engine::RunDriver() {
+  if (context_.config.replay) return Drive(&replay_);
+  if (Status resolved = ResolveDevice(); !resolved.ok()) return resolved;
+  const Status status = Drive(&live_);
+  if (status.code != Code::kPermission || !context_.config.fall_back) return status;
+  context_.listener->OnWarning(
+      {status.code, status.message + "; until then there are only statistics", status.error_number, status.syscall});
+  return Drive(&statistics_);
+}
+
+void Engine::Run() {
+  LowerPriority();
+  if (const Status status = RunDriver(); !status.ok()) context_.listener->OnStartFailed(status);
+  TapMessage shutdown;
+  shutdown.kind = TapMessage::Kind::kShutdown;
+  while (!context_.queue->messages.Push(std::move(shutdown))) {
+    const timespec pause = {0, kNsPerMs};
+    nanosleep(&pause, nullptr);
+  }
+  context_.queue->bell.Ring();
+}
+
+}  // namespace pcap_ring

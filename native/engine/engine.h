@@ -1,0 +1,47 @@
+#pragma once
+
+#include <memory>
+#include <thread>
+
+#include "engine/context.h"
+
+namespace pcap_ring {
+
+class LiveDriver;
+class ReplayDriver;
+class StatisticsDriver;
+
+// The capture thread (nice 10): opens the source, runs its driver until the host closes, and tells the writer last. The
+// log that the writer reads lives as long as the engine, not as long as the thread.
+class Engine {
+ public:
+  // Copies nothing later: `queue` and `listener` outlive the engine.
+  Engine(EngineConfig config, TapQueue* queue, EngineListener* listener);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Starts the thread; OnStarted or OnStartFailed follows. After OnStartFailed the thread ends by itself.
+  void Start();
+  // Any thread.
+  void Post(Command* command) { context_.Post(command); }
+  void Join();
+
+ private:
+  void Run();
+  Status ResolveDevice();
+  Status RunDriver();
+  template <typename Driver>
+  Status Drive(std::unique_ptr<Driver>* driver);
+
+  EngineContext context_;
+  std::unique_ptr<LiveDriver> live_;
+  std::unique_ptr<ReplayDriver> replay_;
+  std::unique_ptr<StatisticsDriver> statistics_;
+  std::thread thread_;
+};
+
+// Gives the calling thread nice 10: a flood must not take the host's own time.
+void LowerPriority();
+
+}  // namespace pcap_ring

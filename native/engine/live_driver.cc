@@ -1,0 +1,281 @@
+#include "engine/live_driver.h"
+
+#include <net/if.h>
+#include <poll.h>
+
+#include <algorithm>
+
+namespace pcap_ring {
+namespace {
+
+constexpr int kBatch = 1024;
+// From a boundary until it is crossed although packets keep coming that are older: something is wrong with the clock.
+constexpr int64_t kHardLimitNs = 900 * kNsPerMs;
+constexpr int64_t kFirstBackOffNs = 100 * kNsPerMs;
+constexpr int64_t kLongestBackOffNs = 2 * kNsPerSec;
+
+int64_t LatencyNs(const EngineContext& context) { return context.config.live.latency_ms * kNsPerMs; }
+
+// The kernel closes a block up to a timer's tick later than asked.
+int64_t DrainNs(const EngineContext& context) {
+  const int64_t latency_ns = LatencyNs(context);
+  return latency_ns + latency_ns / 4 + 50 * kNsPerMs;
+}
+
+}  // namespace
+
+LiveDriver::LiveDriver(EngineContext* context) : context_(context) {}
+
+Status LiveDriver::Open() {
+  const EngineConfig& config = context_->config;
+  if (Status status = source_.Open(config.live); !status.ok()) return status;
+  if (Status status = counters_.Open(config.live.device); !status.ok()) return status;
+  counters_.Read(&interface_);
+  first_missed_ = interface_.rx_missed;
+  Pipeline::Config pipeline;
+  pipeline.dlt = source_.dlt();
+  pipeline.ring_packets = config.ring_packets;
+  pipeline.ring_bytes = config.ring_bytes;
+  pipeline_ = std::make_unique<Pipeline>(pipeline, context_->queue, context_->listener);
+  if (!pipeline_->ok()) return Status::Errno(Code::kKernel, "no memory for the ring", "mmap");
+  info_.device = config.live.device;
+  info_.linktype = source_.linktype();
+  info_.linktype_name = DltName(source_.dlt());
+  info_.snaplen = source_.snaplen();
+  interval_start_ns_ = MonotonicNs();
+  next_interval_ns_ = interval_start_ns_ + config.stats_interval_ns;
+  return Status::Ok();
+}
+
+void LiveDriver::Run() {
+  while (!closing_ || !pipeline_->taps().empty()) {
+    PollAndDispatch();
+    pipeline_->EndBatch();
+    const int64_t now_ns = MonotonicNs();
+    if (now_ns >= next_interval_ns_) EndInterval(now_ns);
+    if (down_ && now_ns >= next_try_ns_) TryUp(now_ns);
+  }
+  source_.Close();
+}
+
+void LiveDriver::Deliver(void* context, const Packet& packet) {
+  auto* self = static_cast<LiveDriver*>(context);
+  const int64_t time_ns = packet.time_ns();
+  // Relaxed: whether a command posted this very moment is seen now or at the next packet makes no difference; the
+  // command itself is taken from the mailbox, which orders it.
+  if (time_ns >= self->context_->attention.load(std::memory_order_relaxed)) self->Attend(time_ns);
+  self->pipeline_->OnPacket(packet);
+}
+
+void LiveDriver::PollAndDispatch() {
+  pollfd fds[2] = {{context_->bell.fd(), POLLIN, 0}, {-1, POLLIN, 0}};
+  if (!down_) fds[1].fd = source_.fd();
+  const int ready = poll(fds, 2, TimeoutMs());
+  if (ready > 0 && fds[0].revents != 0) {
+    context_->bell.Clear();
+    HandleCommands();
+  }
+  if (down_) {
+    CrossByTime(true);
+    return;
+  }
+  const int count = source_.Dispatch(kBatch, &Deliver, this);
+  more_ = count >= kBatch;
+  if (count > 0) ReadLoss();
+  if (count < 0 || (count == 0 && (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)) {
+    const std::string& device = context_->config.live.device;
+    if (if_nametoindex(device.c_str()) == 0) {
+      GoDown({Code::kDeviceGone, "device \"" + device + "\" is gone; waiting for it to come back", ENODEV, nullptr});
+    } else {
+      GoDown({Code::kDeviceDown, "device \"" + device + "\" went down; waiting for it to come up", ENETDOWN, nullptr});
+    }
+  }
+  CrossByTime(count <= 0);
+}
+
+int LiveDriver::TimeoutMs() const {
+  if (more_ && !down_) return 0;
+  int64_t next_ns = next_interval_ns_;
+  if (down_) next_ns = std::min(next_ns, next_try_ns_);
+  const int64_t now_ns = MonotonicNs();
+  for (const auto& tap : pipeline_->taps()) {
+    const int64_t boundary_ns = BoundaryOf(*tap);
+    if (boundary_ns == kNever) continue;
+    next_ns = std::min(next_ns, MonotonicOf(*tap, boundary_ns) + DrainNs(*context_));
+  }
+  int timeout_ms = static_cast<int>(std::max<int64_t>(0, (next_ns - now_ns + kNsPerMs - 1) / kNsPerMs));
+  if (pipeline_->backlog()) timeout_ms = std::min(timeout_ms, 1);
+  const int required_ms = down_ ? -1 : source_.RequiredTimeoutMs();
+  return required_ms < 0 ? timeout_ms : std::min(timeout_ms, required_ms);
+}
+
+void LiveDriver::ReadLoss() {
+  pipeline_->UpdateLoss({earlier_kernel_loss_ + source_.KernelLoss(), interface_.rx_missed - first_missed_});
+}
+
+void LiveDriver::EndInterval(int64_t now_ns) {
+  counters_.Read(&interface_);
+  if (!down_) ReadLoss();
+  const int64_t time_ns = RealtimeNs();
+  StatsInterval stats =
+      stats_.End(Mode::kCapture, time_ns, now_ns - interval_start_ns_, pipeline_->totals(), pipeline_->loss());
+  stats.ring = pipeline_->ring_state();
+  for (const auto& tap : pipeline_->taps()) tap->OnInterval(time_ns);
+  context_->listener->OnStats(stats);
+  interval_start_ns_ = now_ns;
+  const int64_t interval_ns = context_->config.stats_interval_ns;
+  next_interval_ns_ += ((now_ns - next_interval_ns_) / interval_ns + 1) * interval_ns;
+}
+
+void LiveDriver::HandleCommands() {
+  for (Command* command = context_->mailbox.TakeAll(); command != nullptr;) {
+    const std::unique_ptr<Command> owned(command);
+    command = owned->next;
+    Handle(*owned);
+  }
+  UpdateAttention();
+}
+
+void LiveDriver::Handle(const Command& command) {
+  switch (command.kind) {
+    case Command::Kind::kOpen: {
+      if (Status status = pipeline_->Open(command.tap); !status.ok()) {
+        Die(status);
+        break;
+      }
+      clocks_.push_back(
+          {command.tap.handle, command.realtime_ns, command.realtime_ns - command.monotonic_ns});
+      Tap* tap = pipeline_->Find(command.tap.handle);
+      // Taken from the kernel before this command was seen, but stamped after the call.
+      if (pipeline_->newest_ns() >= command.realtime_ns) Cross(tap);
+      break;
+    }
+    case Command::Kind::kResolve:
+      if (Tap* tap = pipeline_->Find(command.handle); tap != nullptr) {
+        ClocksOf(command.handle)->real_minus_mono_ns = command.realtime_ns - command.monotonic_ns;
+        tap->RequestResolve(command.realtime_ns, command.with_resolution);
+      }
+      break;
+    case Command::Kind::kAbandon:
+      if (Tap* tap = pipeline_->Find(command.handle); tap != nullptr) {
+        if (tap->pending()) Cross(tap);
+        tap->Abandon(RealtimeNs());
+      }
+      break;
+    case Command::Kind::kClose:
+      closing_ = true;
+      for (const auto& tap : pipeline_->taps()) tap->RequestResolve(command.realtime_ns, false);
+      break;
+    case Command::Kind::kBegin:
+    case Command::Kind::kContinue:
+      break;
+  }
+}
+
+LiveDriver::Clocks* LiveDriver::ClocksOf(uint32_t handle) {
+  return const_cast<Clocks*>(std::as_const(*this).ClocksOf(handle));
+}
+
+const LiveDriver::Clocks* LiveDriver::ClocksOf(uint32_t handle) const {
+  const auto it = std::find_if(clocks_.begin(), clocks_.end(), [&](const Clocks& c) { return c.handle == handle; });
+  return &*it;
+}
+
+int64_t LiveDriver::BoundaryOf(const Tap& tap) const {
+  return tap.pending() ? ClocksOf(tap.handle())->freeze_ns : tap.boundary_ns();
+}
+
+int64_t LiveDriver::MonotonicOf(const Tap& tap, int64_t boundary_ns) const {
+  return boundary_ns - ClocksOf(tap.handle())->real_minus_mono_ns;
+}
+
+void LiveDriver::Cross(Tap* tap) {
+  if (tap->pending()) {
+    pipeline_->Start(tap, ClocksOf(tap->handle())->freeze_ns, true);
+  } else {
+    tap->Cross();
+  }
+}
+
+void LiveDriver::Attend(int64_t time_ns) {
+  HandleCommands();
+  for (const auto& tap : pipeline_->taps()) {
+    while (BoundaryOf(*tap) <= time_ns) Cross(tap.get());
+  }
+  UpdateAttention();
+}
+
+void LiveDriver::UpdateAttention() {
+  std::erase_if(clocks_, [this](const Clocks& c) { return pipeline_->Find(c.handle) == nullptr; });
+  int64_t next_ns = kNever;
+  for (const auto& tap : pipeline_->taps()) next_ns = std::min(next_ns, BoundaryOf(*tap));
+  // Sequentially consistent with Post: either it sees our value overwritten, or we see its command.
+  context_->attention.store(next_ns, std::memory_order_seq_cst);
+  if (!context_->mailbox.empty()) context_->attention.store(INT64_MIN, std::memory_order_seq_cst);
+}
+
+void LiveDriver::CrossByTime(bool kernel_empty) {
+  if (pipeline_->taps().empty()) return;
+  const int64_t now_ns = MonotonicNs();
+  bool crossed = false;
+  for (const auto& tap : pipeline_->taps()) {
+    for (int64_t boundary_ns = BoundaryOf(*tap); boundary_ns != kNever; boundary_ns = BoundaryOf(*tap)) {
+      const int64_t since_ns = now_ns - MonotonicOf(*tap, boundary_ns);
+      const bool drained = kernel_empty && since_ns >= DrainNs(*context_);
+      if (!drained && since_ns < LatencyNs(*context_) + kHardLimitNs) break;
+      Cross(tap.get());
+      crossed = true;
+    }
+  }
+  if (crossed) UpdateAttention();
+}
+
+void LiveDriver::Die(const Status& status) {
+  closing_ = true;
+  context_->listener->OnDied(status);
+  for (const auto& tap : pipeline_->taps()) {
+    if (tap->pending()) Cross(tap.get());
+    tap->Abandon(RealtimeNs(), status.code);
+  }
+}
+
+void LiveDriver::GoDown(const Status& status) {
+  down_ = true;
+  back_off_ns_ = kFirstBackOffNs;
+  next_try_ns_ = MonotonicNs() + back_off_ns_;
+  if (status.code == Code::kDeviceGone) {
+    earlier_kernel_loss_ += source_.KernelLoss();
+    source_.Close();
+  }
+  context_->listener->OnDown(status);
+}
+
+void LiveDriver::TryUp(int64_t now_ns) {
+  back_off_ns_ = std::min(back_off_ns_ * 2, kLongestBackOffNs);
+  next_try_ns_ = now_ns + back_off_ns_;
+  if (source_.open()) {
+    if (!counters_.Read(&interface_)) {  // deleted while it was down
+      earlier_kernel_loss_ += source_.KernelLoss();
+      source_.Close();
+      return;
+    }
+    if (!interface_.up) return;
+  } else {
+    InterfaceCounters counters;
+    if (!counters.Open(context_->config.live.device).ok() || !source_.Open(context_->config.live).ok()) return;
+    if (source_.linktype() != info_.linktype) {
+      source_.Close();
+      Die(Status::Error(Code::kDeviceGone,
+                        "device \"" + info_.device + "\" came back with another link type; start a new ring"));
+      return;
+    }
+    const uint64_t missed = interface_.rx_missed - first_missed_;
+    counters_ = std::move(counters);
+    counters_.Read(&interface_);
+    first_missed_ = interface_.rx_missed - missed;
+  }
+  down_ = false;
+  context_->listener->OnUp();
+}
+
+}  // namespace pcap_ring

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/context.h"
+#include "engine/pipeline.h"
+#include "engine/stats_keeper.h"
+#include "source/interface_counters.h"
+#include "source/live_source.h"
+
+namespace pcap_ring {
+
+// Drives the pipeline from a device. The newest packets sit in the kernel for up to `latency`, so a boundary in time (a
+// freeze, a resolution, a cap) is crossed at the first packet stamped at or after it, or once the kernel's buffer was
+// found empty so late that no earlier packet can come. The capture thread's.
+class LiveDriver {
+ public:
+  explicit LiveDriver(EngineContext* context);
+
+  Status Open();
+  const SourceInfo& info() const { return info_; }
+  // Until the host closes.
+  void Run();
+
+ private:
+  // A boundary's time by the clock that never steps, as told by the caller's two clocks at its call.
+  struct Clocks {
+    uint32_t handle;
+    int64_t freeze_ns;
+    int64_t real_minus_mono_ns;
+  };
+
+  static void Deliver(void* context, const Packet& packet);
+  // Before a packet stamped `time_ns` is taken: commands, and boundaries that it shows to be past.
+  void Attend(int64_t time_ns);
+  void HandleCommands();
+  void Handle(const Command& command);
+  void CrossByTime(bool kernel_empty);
+  void UpdateAttention();
+  int64_t BoundaryOf(const Tap& tap) const;
+  int64_t MonotonicOf(const Tap& tap, int64_t boundary_ns) const;
+  Clocks* ClocksOf(uint32_t handle);
+  const Clocks* ClocksOf(uint32_t handle) const;
+  void Cross(Tap* tap);
+  void PollAndDispatch();
+  int TimeoutMs() const;
+  void ReadLoss();
+  void EndInterval(int64_t now_ns);
+  void Die(const Status& status);
+  void GoDown(const Status& status);
+  void TryUp(int64_t now_ns);
+
+  EngineContext* const context_;
+  LiveSource source_;
+  InterfaceCounters counters_;
+  InterfaceCounters::Values interface_;
+  uint64_t first_missed_ = 0;
+  uint64_t earlier_kernel_loss_ = 0;  // of handles closed since
+  std::unique_ptr<Pipeline> pipeline_;
+  StatsKeeper stats_;
+  SourceInfo info_;
+  std::vector<Clocks> clocks_;
+  int64_t interval_start_ns_ = 0;  // monotonic
+  int64_t next_interval_ns_ = 0;   // monotonic
+  bool down_ = false;
+  int64_t next_try_ns_ = 0;
+  int64_t back_off_ns_ = 0;
+  bool more_ = false;  // the kernel's buffer may hold more than was taken
+  bool closing_ = false;
+};
+
+}  // namespace pcap_ring

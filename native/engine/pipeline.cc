@@ -1,0 +1,165 @@
+#include "engine/pipeline.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <ctime>
+
+namespace pcap_ring {
+namespace {
+
+const auto kIgnoreSlab = [](Slab*) {};
+
+}  // namespace
+
+Pipeline::Pipeline(const Config& config, TapQueue* queue, EngineListener* listener)
+    : config_(config),
+      queue_(queue),
+      listener_(listener),
+      counter_(config.dlt),
+      ring_(config.ring_packets, config.ring_bytes) {
+  ring_.set_grower(this);
+}
+
+void Pipeline::OnNewSlab(Slab* slab) {
+  for (const auto& tap : taps_) tap->OnNewSlab(slab);
+  if (!taps_.empty() && !congested_) congested_ = ring_.Congested();
+}
+
+void Pipeline::RecordPacket(const Packet& packet) {
+  if (congested_ && config_.wait_for_writer) WaitForWriter();
+  ring_.Push(packet);
+  ++sequence_;
+  const Cursor at = ring_.last();
+  for (const auto& tap : taps_) tap->OnPacket(packet, at, congested_, loss_.totals());
+}
+
+// Replay only: there is no kernel buffer that could overflow meanwhile.
+void Pipeline::WaitForWriter() {
+  while (ring_.Congested()) {
+    FlushTaps();
+    const timespec pause = {0, 200'000};
+    nanosleep(&pause, nullptr);
+  }
+  congested_ = false;
+}
+
+void Pipeline::FlushTaps() {
+  bool pushed = false;
+  for (const auto& tap : taps_) pushed |= tap->Flush(queue_);
+  if (pushed) queue_->bell.Ring();
+}
+
+void Pipeline::EndBatch() {
+  if (taps_.empty()) return;
+  FlushTaps();
+  std::erase_if(taps_, [](const auto& tap) { return tap->drained(); });
+  if (taps_.empty()) ring_.StopRecording();
+  congested_ = !taps_.empty() && ring_.Congested();
+}
+
+bool Pipeline::backlog() const {
+  return std::any_of(taps_.begin(), taps_.end(), [](const auto& tap) { return tap->backlog(); });
+}
+
+Status Pipeline::Open(const TapSpec& spec) {
+  if (taps_.empty() && !ring_.StartRecording()) {
+    return Status::Errno(Code::kKernel, "no memory for the queue to the writer", "mmap");
+  }
+  taps_.push_back(std::make_unique<Tap>(spec, &ring_, &counter_.total(), listener_));
+  return Status::Ok();
+}
+
+Tap* Pipeline::Find(uint32_t handle) {
+  for (const auto& tap : taps_) {
+    if (tap->handle() == handle) return tap.get();
+  }
+  return nullptr;
+}
+
+void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
+  uint64_t before = ring_.packets();
+  Cursor split = ring_.tail();
+  if (by_stamp && before > 0 && ring_.newest_ns() >= time_ns) {
+    RecordWalker walker(ring_.oldest());
+    for (uint64_t i = 0; i < before; ++i) {
+      const RecordHeader header = walker.Header(kIgnoreSlab);
+      if (header.time_ns() >= time_ns) {
+        before = i;
+        split = walker.cursor();
+        break;
+      }
+      walker.Skip(header, kIgnoreSlab);
+    }
+  }
+  const uint64_t after = ring_.packets() - before;
+
+  Tap::Origin origin;
+  origin.time_ns = time_ns;
+  origin.begin = ring_.oldest();
+  origin.history = before;
+  uint64_t bytes = ring_.bytes();
+  RecordWalker late(split);
+  for (uint64_t i = 0; i < after; ++i) {
+    const RecordHeader header = late.Header(kIgnoreSlab);
+    bytes -= header.caplen;
+    late.Skip(header, kIgnoreSlab);
+  }
+  // The oldest go until the rest fits into the caps.
+  RecordWalker walker(ring_.oldest());
+  while (origin.history > tap->HistoryLimit() ||
+         (origin.history > 0 && bytes + origin.history * tap->record_overhead() > tap->HistoryBytesLimit())) {
+    const RecordHeader header = walker.Header(kIgnoreSlab);
+    bytes -= header.caplen;
+    walker.Skip(header, kIgnoreSlab);
+    --origin.history;
+    origin.begin = walker.cursor();
+  }
+  origin.history_bytes = bytes;
+  origin.totals = totals();
+  if (after > 0) origin.totals = origin.totals - CountFrom(split, after);
+  origin.loss_before = loss_.At(sequence_ - after - origin.history);
+  tap->Start(origin);
+
+  // What was stamped after T and had been pushed already.
+  RecordWalker behind(split);
+  for (uint64_t i = 0; i < after; ++i) {
+    const RecordHeader header = behind.Header(kIgnoreSlab);
+    const Packet packet = {header.sec, header.nsec, header.caplen, header.len, nullptr, false};
+    tap->OnPacket(packet, behind.cursor(), congested_, loss_.totals());
+    behind.Skip(header, kIgnoreSlab);
+  }
+}
+
+// Counts packets that are in the ring already, by as much of each as headers take.
+TrafficCounters Pipeline::CountFrom(Cursor begin, uint64_t packets) const {
+  TrafficCounter counter(config_.dlt);
+  RecordWalker walker(begin);
+  std::array<uint8_t, 512> head;
+  for (uint64_t i = 0; i < packets; ++i) {
+    const RecordHeader header = walker.Header(kIgnoreSlab);
+    uint32_t filled = 0;
+    walker.Bytes(
+        header,
+        [&](const uint8_t* data, uint32_t size) {
+          const uint32_t take = std::min<uint32_t>(size, static_cast<uint32_t>(head.size()) - filled);
+          std::memcpy(head.data() + filled, data, take);
+          filled += take;
+        },
+        kIgnoreSlab);
+    counter.Count({header.sec, header.nsec, filled, header.len, head.data(), false});
+  }
+  return counter.total();
+}
+
+RingState Pipeline::ring_state() const {
+  RingState state;
+  state.packets = ring_.packets();
+  state.bytes = ring_.bytes();
+  if (state.packets == 0) return state;
+  state.oldest_ns = ring_.oldest_ns();
+  state.span_ns = std::max<int64_t>(0, ring_.last_ns() - state.oldest_ns);
+  return state;
+}
+
+}  // namespace pcap_ring

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/loss_marks.h"
+#include "engine/tap.h"
+#include "engine/types.h"
+#include "ring/packet_ring.h"
+#include "traffic/counters.h"
+
+namespace pcap_ring {
+
+// What every packet passes on the capture thread, wherever it comes from: count, keep in the ring, offer to the open
+// taps. The drivers know time; the pipeline knows order.
+class Pipeline : private PacketRing::Grower {
+ public:
+  struct Config {
+    int dlt = 1;
+    size_t ring_packets = 500;
+    size_t ring_bytes = 2 * 1024 * 1024;
+    // A replay waits for a writer that lags; a live capture counts what it cannot take.
+    bool wait_for_writer = false;
+  };
+
+  Pipeline(const Config& config, TapQueue* queue, EngineListener* listener);
+
+  bool ok() const { return ring_.ok(); }
+  uint32_t largest_packet() const { return ring_.largest(); }
+
+  void OnPacket(const Packet& packet) {
+    counter_.Count(packet);
+    if (taps_.empty()) {
+      ring_.Push(packet);
+      ++sequence_;
+    } else {
+      RecordPacket(packet);
+    }
+  }
+  // After each batch: what was recorded goes to the writer.
+  void EndBatch();
+  void UpdateLoss(LossMarks::Totals totals) { loss_.Update(sequence_, totals); }
+
+  // A new tap, pending. Status: no memory for the queue.
+  Status Open(const TapSpec& spec);
+  // T of a pending tap is here: what was pushed so far is from before it, save (`by_stamp`) that the first packet in the
+  // ring stamped at or after T, and all behind it, are not.
+  void Start(Tap* tap, int64_t time_ns, bool by_stamp);
+  Tap* Find(uint32_t handle);
+  const std::vector<std::unique_ptr<Tap>>& taps() const { return taps_; }
+  // Something waits for room in the queue to the writer.
+  bool backlog() const;
+
+  const TrafficCounters& totals() const { return counter_.total(); }
+  const LossMarks::Totals& loss() const { return loss_.totals(); }
+  RingState ring_state() const;
+  int64_t newest_ns() const { return ring_.newest_ns(); }
+
+ private:
+  void OnNewSlab(Slab* slab) override;
+  void RecordPacket(const Packet& packet);
+  void WaitForWriter();
+  void FlushTaps();
+  TrafficCounters CountFrom(Cursor begin, uint64_t packets) const;
+
+  const Config config_;
+  TapQueue* const queue_;
+  EngineListener* const listener_;
+  TrafficCounter counter_;
+  PacketRing ring_;
+  LossMarks loss_;
+  uint64_t sequence_ = 0;  // packets pushed
+  bool congested_ = false;
+  std::vector<std::unique_ptr<Tap>> taps_;
+};
+
+}  // namespace pcap_ring

@@ -1,0 +1,119 @@
+#pragma once
+
+#include <deque>
+
+#include "engine/loss_marks.h"
+#include "engine/timeline.h"
+#include "engine/types.h"
+#include "ring/packet_ring.h"
+
+namespace pcap_ring {
+
+// One recording on the capture thread: decides which packets belong to it and hands them to the writer as spans of the
+// log. Its life is a row of boundaries in time: T (the freeze), R (the resolution), the caps; each is crossed at the
+// first packet stamped at or after it, or when the source says that no earlier one can come.
+//
+// The capture thread's alone.
+class Tap {
+ public:
+  // `ring` nullptr: statistics only, nothing is recorded. `totals`: the counters as they stand, read at each boundary.
+  Tap(const TapSpec& spec, PacketRing* ring, const TrafficCounters* totals, EngineListener* listener);
+
+  uint32_t handle() const { return spec_.handle; }
+  TapKind kind() const { return spec_.kind; }
+  bool pending() const { return state_ == State::kPending; }
+  bool ended() const { return state_ == State::kEnded; }
+  bool backlog() const { return !outbox_.empty(); }
+  bool drained() const { return ended() && outbox_.empty(); }
+
+  // The freeze, when T is crossed: `history` packets of the log from `begin` on are what was kept before it; `totals` and
+  // `loss` as they stood at T, `loss_before` at the first packet of the history.
+  struct Origin {
+    int64_t time_ns = 0;
+    Cursor begin;
+    uint64_t history = 0;
+    uint64_t history_bytes = 0;  // captured bytes
+    TrafficCounters totals;
+    LossMarks::Totals loss_before;
+  };
+  void Start(const Origin& origin);
+  // How many packets from before the freeze may go into the file, and how many bytes with their record headers.
+  uint64_t HistoryLimit() const { return spec_.kind == TapKind::kManual ? 0 : AttackLimit(); }
+  uint64_t HistoryBytesLimit() const {
+    return spec_.cap_bytes <= spec_.file_overhead ? 0 : spec_.cap_bytes - spec_.file_overhead;
+  }
+  uint32_t record_overhead() const { return spec_.record_overhead; }
+
+  // A packet was pushed at `at`. `congested`: the writer lags too far behind.
+  void OnPacket(const Packet& packet, Cursor at, bool congested, const LossMarks::Totals& loss) {
+    if (state_ == State::kAttack || state_ == State::kResolution) Record(packet, at, congested, loss);
+  }
+  // Pins what the open span grows by.
+  void OnNewSlab(Slab* slab) {
+    if (span_open_) slab->Pin();
+  }
+  // A statistics interval ended.
+  void OnInterval(int64_t end_ns);
+
+  // R as the caller took it; crossed like any boundary, by packet or by time.
+  void RequestResolve(int64_t resolve_ns, bool with_resolution);
+  // The next boundary in time, kNever if there is none.
+  int64_t boundary_ns() const;
+  // Crosses boundary_ns(); not T, which is Start's.
+  void Cross();
+  // No packet will ever come: what still waits for packets or for time ends at `now_ns`.
+  void OnSourceEnded(int64_t now_ns);
+  // Ends at once: its writer cannot go on, the host closes, or (`error`) the ring died.
+  void Abandon(int64_t now_ns, Code error = Code::kOk);
+
+  // Hands over what has gathered; what finds no room in the queue stays. True: something was pushed.
+  bool Flush(TapQueue* queue);
+
+ private:
+  enum class State { kPending, kAttack, kCapped, kResolution, kEnded };
+
+  void Record(const Packet& packet, Cursor at, bool congested, const LossMarks::Totals& loss);
+  uint64_t AttackLimit() const;
+  uint64_t PacketLimit() const;
+  void OpenSpan(Cursor at);
+  void CloseSpan();
+  void SendSpan(Slab* last);
+  void Cap(CapReason reason, int64_t time_ns);
+  void Resolve(int64_t time_ns);
+  void End();
+  bool PushOutbox(TapQueue* queue);
+  void AddSlot(int64_t end_ns);
+  void SeePeak(const TrafficCounters& passed, int64_t start_ns, int64_t length_ns);
+  bool RoomForResolution() const;
+
+  TapSpec spec_;
+  PacketRing* const ring_;
+  const TrafficCounters* const totals_;
+  EngineListener* const listener_;
+  State state_ = State::kPending;
+  int64_t freeze_ns_ = 0;
+  int64_t resolve_ns_ = kNever;
+  int64_t cap_ns_ = kNever;
+  int64_t resolution_ns_ = kNever;
+  uint64_t packets_ = 0;
+  uint64_t packets_at_resolve_ = 0;
+  uint64_t file_bytes_ = 0;
+
+  Section section_ = Section::kAttack;
+  Span span_;
+  bool span_open_ = false;
+  std::deque<TapMessage> outbox_;
+
+  uint64_t unplaced_writer_loss_ = 0;  // counted once a later packet is recorded: only then it lies between two
+  bool any_packet_ = false;
+  LossMarks::Totals loss_first_;
+  LossMarks::Totals loss_last_;
+
+  int64_t slot_start_ns_ = 0;
+  TrafficCounters slot_totals_;
+  TrafficCounters start_totals_;
+  Timeline timeline_;
+  TapSummary summary_;
+};
+
+}  // namespace pcap_ring

@@ -1,0 +1,137 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/status.h"
+#include "base/time.h"
+#include "ring/record.h"
+#include "ring/spsc_queue.h"
+#include "traffic/counters.h"
+
+namespace pcap_ring {
+
+inline constexpr uint64_t kUnlimited = UINT64_MAX;
+
+enum class Mode { kCapture, kStatistics };
+enum class TapKind { kIncident, kManual, kDump };
+enum class CapReason { kNone, kPackets, kBytes, kDuration };
+enum class Section { kPreBuffer, kAttack, kResolution };  // in file order
+
+// What one recording asks of the capture thread. A "tap" is that recording as the capture thread knows it: from when to
+// when, and how much. It knows no file.
+struct TapSpec {
+  uint32_t handle = 0;
+  TapKind kind = TapKind::kIncident;
+  uint64_t cap_packets = kUnlimited;
+  uint64_t cap_bytes = kUnlimited;  // of the file
+  int64_t cap_duration_ns = kNever;
+  uint64_t resolution_packets = 0;
+  int64_t resolution_ns = 0;
+  bool resolution_reserve = false;
+  int64_t interval_ns = 0;       // of the statistics
+  uint32_t file_overhead = 0;    // bytes of the file before its first record
+  uint32_t record_overhead = 0;  // bytes of the file per record beside the packet's own
+  // The packets handed over so far, for whoever asks on another thread. Relaxed: a number, not a signal.
+  std::shared_ptr<std::atomic<uint64_t>> progress;
+};
+
+struct Peak {
+  double value = 0;
+  int64_t at_ns = 0;
+};
+
+struct TimelineSlot {
+  int64_t at_ns = 0;
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+};
+
+// What the capture thread knows of a recording when it ends.
+struct TapSummary {
+  int64_t resolved_ns = 0;
+  Code error = Code::kOk;  // why the ring died under it
+  CapReason capped = CapReason::kNone;
+  TrafficCounters traffic;  // from the freeze to the resolution, whatever was recorded; only sums known in kStatistics
+  Peak peak_pps;
+  Peak peak_bps;
+  std::vector<TimelineSlot> timeline;
+  // Packets lost between the first and the last one recorded.
+  uint64_t kernel_loss = 0;
+  uint64_t interface_loss = 0;
+  uint64_t writer_loss = 0;
+};
+
+// From the capture thread to the writer. The spans of one recording come in file order.
+struct TapMessage {
+  enum class Kind { kNone, kStart, kSpan, kEnd, kShutdown };
+  Kind kind = Kind::kNone;
+  uint32_t handle = 0;
+  Section section = Section::kPreBuffer;
+  Span span;            // kStart: what was kept before the freeze
+  int64_t time_ns = 0;  // kStart: T
+  std::unique_ptr<TapSummary> summary;  // kEnd
+};
+
+// The lock-free queue, and the bell that tells the writer to look.
+struct TapQueue {
+  TapQueue() : messages(1024) {}
+  SpscQueue<TapMessage> messages;
+  Doorbell bell;
+};
+
+struct RingState {
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+  int64_t oldest_ns = 0;  // only while packets > 0
+  int64_t span_ns = 0;
+};
+
+// One completed statistics interval.
+struct StatsInterval {
+  Mode mode = Mode::kCapture;
+  int64_t time_ns = 0;  // its end
+  int64_t interval_ns = 0;
+  TrafficCounters traffic;
+  uint64_t kernel_loss = 0;
+  uint64_t interface_loss = 0;
+  RingState ring;
+  uint64_t total_packets = 0;
+  uint64_t total_bytes = 0;
+  uint64_t total_kernel_loss = 0;
+  uint64_t total_interface_loss = 0;
+  // Not 0: the capture thread waits until this number is handed back (lock-step replay).
+  uint64_t boundary = 0;
+};
+
+// What the engine learned of its source when it was opened.
+struct SourceInfo {
+  Mode mode = Mode::kCapture;
+  bool replay = false;
+  std::string device;         // "" in a replay
+  uint32_t linktype = 1;      // the LINKTYPE_ field for file headers
+  std::string linktype_name;  // "EN10MB"
+  uint32_t snaplen = 0;
+};
+
+// Called on the capture thread; must return at once.
+class EngineListener {
+ public:
+  virtual ~EngineListener() = default;
+  virtual void OnStarted(const SourceInfo& info) = 0;
+  virtual void OnStartFailed(const Status& status) = 0;
+  virtual void OnStats(const StatsInterval& stats) = 0;
+  virtual void OnFreeze(uint32_t handle, int64_t time_ns) = 0;
+  virtual void OnCap(uint32_t handle, CapReason reason) = 0;
+  virtual void OnWarning(const Status& status) = 0;
+  virtual void OnDown(const Status& status) = 0;
+  virtual void OnUp() = 0;
+  virtual void OnReplayEnd() = 0;
+  virtual void OnDied(const Status& status) = 0;
+};
+
+}  // namespace pcap_ring

@@ -1,0 +1,178 @@
+#include "incident/recording.h"
+
+#include <sys/stat.h>
+
+#include <utility>
+
+namespace pcap_ring {
+namespace {
+
+const auto kUnpin = [](Slab* slab) { slab->Unpin(); };
+
+// The slabs that a reader has not left behind, up to the span's last.
+void ReleaseFrom(Slab* slab, const Slab* last) {
+  while (true) {
+    Slab* const following = slab->next;  // read before the slab may be used again
+    const bool done = slab == last;
+    slab->Unpin();
+    if (done) return;
+    slab = following;
+  }
+}
+
+}  // namespace
+
+void ReleaseSpan(const Span& span) {
+  if (span.last != nullptr) ReleaseFrom(span.begin.slab, span.last);
+}
+
+Recording::Recording(RecordingSpec spec, const RingFacts& facts)
+    : spec_(std::move(spec)), facts_(facts), tally_(spec_.since_ns), safe_tally_(spec_.since_ns) {}
+
+void Recording::Fail(Status status) {
+  if (failure_.ok()) failure_ = std::move(status);
+}
+
+Status Recording::Begin(int64_t frozen_ns, uint64_t history) {
+  frozen_ns_ = frozen_ns;
+  last_sync_ns_ = MonotonicNs();
+  if (WantsReport()) {
+    head_ = ReportHead(spec_, facts_, frozen_ns);
+    if (Status status = report_.Create(spec_.report_path); !status.ok()) {
+      Fail(status);
+      return failure_;
+    }
+    const std::string draft =
+        Draft{head_, spec_.kind, facts_.precision, frozen_ns, spec_.since_ns, history}.Encode();
+    Fail(report_.Write(draft.data(), draft.size()));
+  }
+  if (failure_.ok() && WantsFile()) Fail(BeginFile());
+  if (!failure_.ok()) report_.Discard();
+  return failure_;
+}
+
+Status Recording::BeginFile() {
+  if (Status status = file_.Create(spec_.path); !status.ok()) return status;
+  const PcapFileHeader header =
+      MakePcapFileHeader(facts_.source.linktype, facts_.source.snaplen, facts_.precision);
+  const auto* bytes = reinterpret_cast<const uint8_t*>(&header);
+  buffer_.reserve(kBufferSize);
+  buffer_.assign(bytes, bytes + sizeof header);
+  if (Status status = Flush(); !status.ok()) {
+    file_.Discard();
+    return status;
+  }
+  return Status::Ok();
+}
+
+void Recording::Append(Section section, const Span& span) {
+  if (span.last == nullptr) return;
+  RecordWalker walker(span.begin);
+  for (uint64_t i = 0; i < span.packets; ++i) {
+    const RecordHeader header = walker.Header(kUnpin);
+    AppendRecord(section, header, &walker, !failed());
+  }
+  ReleaseFrom(walker.cursor().slab, span.last);
+}
+
+void Recording::AppendRecord(Section section, const RecordHeader& header, RecordWalker* walker, bool keep) {
+  if (!keep) {
+    walker->Skip(header, kUnpin);
+    return;
+  }
+  if (buffer_.size() + sizeof(PcapRecordHeader) + header.caplen > kBufferSize) Flush();
+  const PcapRecordHeader record =
+      MakePcapRecordHeader(header.sec, header.nsec, header.caplen, header.len, facts_.precision);
+  const auto* bytes = reinterpret_cast<const uint8_t*>(&record);
+  buffer_.insert(buffer_.end(), bytes, bytes + sizeof record);
+  walker->Bytes(
+      header, [this](const uint8_t* data, uint32_t size) { buffer_.insert(buffer_.end(), data, data + size); },
+      kUnpin);
+  tally_.Add(section, header.time_ns(), header.len);
+}
+
+// The buffer holds whole records only, so what is in the file after each flush is whole, too. What a failed flush left
+// is cut off again.
+Status Recording::Flush() {
+  if (buffer_.empty() || !failure_.ok() || !file_.open()) return failure_;
+  if (Status status = file_.Write(buffer_.data(), buffer_.size()); !status.ok()) {
+    Fail(std::move(status));
+    file_.Truncate(safe_bytes_);
+    tally_ = safe_tally_;
+  } else {
+    digest_.Update(buffer_.data(), buffer_.size());
+    safe_bytes_ = file_.offset();
+    safe_tally_ = tally_;
+    unsynced_ += buffer_.size();
+    dirty_ = true;
+  }
+  buffer_.clear();
+  return failure_;
+}
+
+Status Recording::Sync() {
+  if (!failure_.ok() || !dirty_) return failure_;
+  if (Status status = file_.Sync(); !status.ok()) Fail(std::move(status));
+  dirty_ = false;
+  unsynced_ = 0;
+  last_sync_ns_ = MonotonicNs();
+  return failure_;
+}
+
+bool Recording::NeedsSync(int64_t now_ns) const {
+  return dirty_ && (unsynced_ >= kSyncEveryBytes || now_ns - last_sync_ns_ >= kSyncEveryNs);
+}
+
+std::string Recording::SectionsText() const {
+  return SectionsJson(tally_, spec_.kind == TapKind::kManual, facts_.precision);
+}
+
+std::string Recording::ReportText(const TapSummary& summary) {
+  FileOutcome outcome;
+  outcome.bytes = safe_bytes_;
+  if (WantsFile()) outcome.sha256 = Sha256(digest_).HexDigest();
+  outcome.error = failure_.ok() ? summary.error : failure_.code;
+  return ReportJson(head_, spec_, facts_.precision, facts_.source.mode, frozen_ns_, tally_, summary, outcome);
+}
+
+Status Recording::PublishReport(const std::string& report) {
+  const std::string text = report + "\n";
+  Status status = report_.Truncate(0);
+  if (status.ok()) status = report_.Write(text.data(), text.size());
+  if (status.ok()) status = report_.Sync();
+  // Before the capture: whoever finds that under its final name finds its report, too.
+  if (status.ok()) status = report_.Publish();
+  if (!status.ok()) report_.Discard();
+  return status;
+}
+
+Status Recording::Finish(const TapSummary& summary, std::string* report) {
+  Flush();
+  Sync();
+  if (WantsFile() && !file_.open()) return failure_;  // there never was one
+  if (WantsFile() && file_.offset() != safe_bytes_) return failure_;  // what could not be cut stays a part
+  if (failed()) file_.Sync();  // what was kept of it, as well as it goes
+
+  if (!WantsReport()) {
+    *report = DumpJson(spec_, facts_, tally_, safe_bytes_);
+  } else {
+    *report = ReportText(summary);
+    if (Status status = PublishReport(*report); !status.ok()) {
+      Fail(status);
+      if (!WantsFile()) return failure_;
+      *report = ReportText(summary);
+    }
+  }
+  if (WantsFile()) {
+    if (Status status = file_.Publish(); !status.ok()) {
+      Fail(status);
+      return status;
+    }
+  }
+  SyncDirectoryOf(WantsFile() ? spec_.path : spec_.report_path);
+  file_.Close();
+  report_.Close();
+  return Status::Ok();
+}
+
+}  // namespace pcap_ring

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string>
+
+#include "incident/types.h"
+
+namespace pcap_ring {
+
+// Brings what dead writers left in `directory` under its final names: each unlocked `incident_*.pcap.part` is cut back to
+// its last whole record and reported as recovered. Files with a living writer, and everything else, are not touched.
+// The writer's thread, before a ring starts. A file that cannot be recovered is left and told of through `warn`.
+void RecoverDirectory(const RingFacts& facts, const std::function<void(const Status&)>& warn);
+
+}  // namespace pcap_ring

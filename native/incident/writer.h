@@ -1,0 +1,62 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "incident/recording.h"
+#include "incident/types.h"
+
+namespace pcap_ring {
+
+// The writer thread (nice 10): the only one that touches files. Prepares the directory and recovers what dead writers left
+// there, then writes what the capture thread hands over.
+class Writer {
+ public:
+  struct Hooks {
+    HostSink sink;
+    std::function<void()> on_ready;                 // the directory is ready
+    std::function<void(uint32_t handle)> on_failed;  // a recording cannot go on
+  };
+
+  Writer(TapQueue* queue, const RingFacts* facts, Hooks hooks);
+  ~Writer();
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  void Start();
+  // Any thread, before the tap of the same handle is asked for.
+  void Register(RecordingSpec spec);
+  void Join();
+
+ private:
+  void Run();
+  bool Prepare();
+  void Handle(TapMessage* message);
+  void Begin(const TapMessage& message);
+  void Finish(uint32_t handle, const TapSummary& summary);
+  void CheckFailure(Recording* recording);
+  void SyncDue();
+  int TimeoutMs() const;
+  void EndUnfinished();
+  void Emit(const char* name, uint32_t handle, std::string json);
+  std::unique_ptr<Recording> TakeRegistered(uint32_t handle);
+
+  TapQueue* const queue_;
+  const RingFacts* const facts_;
+  const Hooks hooks_;
+  std::thread thread_;
+  struct Open {
+    std::unique_ptr<Recording> recording;
+    bool history_done = false;
+    bool failure_told = false;
+  };
+  std::map<uint32_t, Open> open_;
+
+  std::mutex registered_mutex_;  // between callers and this thread; the capture thread never sees it
+  std::map<uint32_t, std::unique_ptr<Recording>> registered_;
+};
+
+}  // namespace pcap_ring

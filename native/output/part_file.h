@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "base/fd.h"
+#include "base/status.h"
+
+namespace pcap_ring {
+
+// A file that has its final name only once it is whole. Until then it is `<final>.part`: mode 0600 whatever the umask,
+// locked by its writer (flock, so a lock dies with the process), never through a symbolic link. An existing file is never
+// overwritten. The writer's thread.
+class PartFile {
+ public:
+  static constexpr const char* kSuffix = ".part";
+
+  PartFile() = default;
+  PartFile(PartFile&&) = default;
+  PartFile& operator=(PartFile&&) = default;
+
+  // kFileExists if either name is taken, kNoSpace, kWrite.
+  Status Create(const std::string& final_path);
+  bool open() const { return fd_.valid(); }
+  const std::string& final_path() const { return final_path_; }
+
+  // All of it, or an error; offset() then tells how much arrived.
+  Status Write(const void* data, size_t size);
+  uint64_t offset() const { return offset_; }
+  Status Truncate(uint64_t size);
+  Status Sync();
+  // Syncs nothing itself: gives the file its final name. kFileExists if that was taken meanwhile; the part stays.
+  Status Publish();
+  // Gives it up and removes the part.
+  void Discard();
+  void Close() { fd_.Reset(); }
+
+  // Takes over a part whose writer is dead. kFileExists: somebody holds it, or it is gone; kWrite: it cannot be opened.
+  Status Adopt(const std::string& final_path);
+  int fd() const { return fd_.get(); }
+
+ private:
+  Status Failed(const char* what, const char* syscall, int error_number) const;
+  bool StillNamed() const;
+
+  std::string final_path_;
+  std::string part_path_;
+  UniqueFd fd_;
+  uint64_t offset_ = 0;
+};
+
+// kNoSpace for a full disk or quota, kFileExists for EEXIST, else kWrite.
+Code CodeOfWriteError(int error_number);
+
+// Syncs the directory of `path`, so that a rename in it lasts.
+Status SyncDirectoryOf(const std::string& path);
+// Makes `path` and what is missing above it, mode 0700, and proves that a file can be made in it.
+Status PrepareDirectory(const std::string& path);
+
+}  // namespace pcap_ring

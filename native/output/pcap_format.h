@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+
+#include "base/time.h"
+
+namespace pcap_ring {
+
+// The classic capture file, in the machine's own byte order (draft-ietf-opsawg-pcap): magic 0xa1b2c3d4 with
+// microseconds, 0xa1b23c4d with nanoseconds.
+struct PcapFileHeader {
+  uint32_t magic;
+  uint16_t version_major = 2;
+  uint16_t version_minor = 4;
+  int32_t thiszone = 0;
+  uint32_t sigfigs = 0;
+  uint32_t snaplen = 0;
+  uint32_t linktype = 0;
+};
+static_assert(sizeof(PcapFileHeader) == 24);
+
+struct PcapRecordHeader {
+  uint32_t sec;
+  uint32_t fraction;
+  uint32_t caplen;
+  uint32_t len;
+};
+static_assert(sizeof(PcapRecordHeader) == 16);
+
+inline constexpr uint32_t kPcapMagicMicro = 0xa1b2c3d4;
+inline constexpr uint32_t kPcapMagicNano = 0xa1b23c4d;
+
+inline PcapFileHeader MakePcapFileHeader(uint32_t linktype, uint32_t snaplen, Precision precision) {
+  PcapFileHeader header;
+  header.magic = precision == Precision::kNano ? kPcapMagicNano : kPcapMagicMicro;
+  header.snaplen = snaplen;
+  header.linktype = linktype;
+  return header;
+}
+
+// Microseconds are cut, never rounded: a rounded time could be later than the packet behind it.
+inline PcapRecordHeader MakePcapRecordHeader(int64_t sec, int64_t nsec, uint32_t caplen, uint32_t len,
+                                             Precision precision) {
+  return {static_cast<uint32_t>(sec), static_cast<uint32_t>(precision == Precision::kNano ? nsec : nsec / 1000), caplen,
+          len};
+}
+
+}  // namespace pcap_ring

@@ -1,0 +1,152 @@
+#include "ring/packet_ring.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace pcap_ring {
+namespace {
+
+constexpr size_t kMinSlabs = 2;
+constexpr size_t kSpareSlabs = 32;  // what one record may take after the limit was seen
+
+size_t LentSlabs(size_t ring_slabs) {
+  return std::max(PacketRing::kQueueBytes / Slab::kSize, ring_slabs + ring_slabs / 2);
+}
+
+}  // namespace
+
+PacketRing::PacketRing(size_t max_packets, size_t max_bytes)
+    : max_packets_(max_packets),
+      max_slabs_(std::max(kMinSlabs, max_bytes / Slab::kSize)),
+      lent_slabs_(LentSlabs(max_slabs_)),
+      largest_(static_cast<uint32_t>(
+          std::min<size_t>((max_slabs_ - 1) * Slab::kSize - sizeof(RecordHeader) - 8, UINT32_MAX / 2))),
+      pool_(max_slabs_, lent_slabs_) {
+  if (!pool_.ok()) return;
+  tail_ = {pool_.Take(), 0};
+  oldest_ = tail_;
+  slabs_ = 1;
+}
+
+PacketRing::~PacketRing() = default;
+
+int64_t PacketRing::oldest_ns() const {
+  return RecordWalker(oldest_).Header([](Slab*) {}).time_ns();
+}
+
+// Takes a slab that has just left the ring out of the log, or keeps it aside until its readers are done.
+void PacketRing::LeaveRing(Slab* slab) {
+  --slabs_;
+  if (!slab->pinned()) {
+    pool_.Free(slab);
+    return;
+  }
+  slab->link = retired_;
+  retired_ = slab;
+  ++retired_count_;
+}
+
+void PacketRing::EvictOldest() {
+  const auto left = [this](Slab* slab) { LeaveRing(slab); };
+  RecordWalker walker(oldest_);
+  const RecordHeader header = walker.Header(left);
+  walker.Skip(header, left);
+  oldest_ = walker.cursor();
+  --packets_;
+  bytes_ -= header.caplen;
+}
+
+void PacketRing::Reclaim() {
+  Slab** at = &retired_;
+  while (*at != nullptr) {
+    Slab* slab = *at;
+    if (slab->pinned()) {
+      at = &slab->link;
+      continue;
+    }
+    *at = slab->link;
+    --retired_count_;
+    pool_.Free(slab);
+  }
+}
+
+// All ring slabs may be pinned when the readers stop, and retire one by one: that much of the lent part is kept back.
+bool PacketRing::Congested() {
+  const size_t limit = lent_slabs_ - max_slabs_ - kSpareSlabs;
+  if (retired_count_ < limit) return false;
+  Reclaim();
+  return retired_count_ >= limit;
+}
+
+// The log's next `count` slabs, all or none. The oldest packets make room, so that the ring never holds more than its
+// share.
+bool PacketRing::Extend(size_t count) {
+  if (retired_ != nullptr) Reclaim();
+  Slab* first = nullptr;
+  Slab** at = &first;
+  for (size_t i = 0; i < count; ++i) {
+    while (slabs_ + i >= max_slabs_ && packets_ > 0) EvictOldest();
+    *at = pool_.Take();
+    if (*at == nullptr) {
+      while (first != nullptr) {
+        Slab* following = first->next;
+        pool_.Free(first);
+        first = following;
+      }
+      return false;
+    }
+    at = &(*at)->next;
+  }
+  tail_.slab->next = first;
+  slabs_ += count;
+  if (grower_ == nullptr) return true;
+  for (Slab* slab = first; slab != nullptr; slab = slab->next) grower_->OnNewSlab(slab);
+  return true;
+}
+
+// An empty ring begins where the log goes on.
+void PacketRing::StartAtTail() {
+  while (oldest_.slab != tail_.slab) {
+    Slab* left = oldest_.slab;
+    oldest_.slab = left->next;
+    LeaveRing(left);
+  }
+  oldest_ = tail_;
+}
+
+void PacketRing::Push(const Packet& packet) {
+  if (packets_ == max_packets_) EvictOldest();
+  if (Slab::kSize - tail_.offset < sizeof(RecordHeader)) {
+    if (!Extend(1)) return;
+    tail_ = {tail_.slab->next, 0};
+  }
+  const RecordHeader header = {packet.sec, packet.nsec, std::min(packet.caplen, largest_), packet.len};
+  const uint32_t size = sizeof(RecordHeader) + header.caplen;
+  const uint32_t room = Slab::kSize - tail_.offset;
+  if (size > room && !Extend((size - room + Slab::kSize - 1) / Slab::kSize)) return;
+  if (packets_ == 0) StartAtTail();
+  last_ = tail_;
+
+  std::memcpy(tail_.slab->bytes + tail_.offset, &header, sizeof header);
+  tail_.offset += sizeof header;
+  Copy(packet.data, header.caplen);
+  tail_.offset = PadToEight(tail_.offset);
+  ++packets_;
+  bytes_ += header.caplen;
+  last_ns_ = header.time_ns();
+  newest_ns_ = std::max(newest_ns_, last_ns_);
+}
+
+// To the tail, over as many slabs as were made ready.
+void PacketRing::Copy(const uint8_t* data, uint32_t size) {
+  while (size > 0) {
+    if (tail_.offset == Slab::kSize) tail_ = {tail_.slab->next, 0};
+    const uint32_t piece = std::min(size, Slab::kSize - tail_.offset);
+    std::memcpy(tail_.slab->bytes + tail_.offset, data, piece);
+    tail_.offset += piece;
+    data += piece;
+    size -= piece;
+  }
+}
+
+}  // namespace pcap_ring

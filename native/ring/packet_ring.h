@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "ring/record.h"
+#include "ring/slab_pool.h"
+#include "source/packet.h"
+
+namespace pcap_ring {
+
+// The newest packets, bounded in number and in bytes, at the end of a log of slabs. Every packet is copied once, into
+// the log; whoever records it is handed a span of the log and reads it there. A slab that has left the ring while a
+// reader still holds it is "retired" until the reader lets go.
+//
+// The capture thread's alone, but for the spans that it hands over.
+class PacketRing {
+ public:
+  // A pin holder: told of every slab that the log grows by, so that it can pin it.
+  class Grower {
+   public:
+    virtual void OnNewSlab(Slab* slab) = 0;
+
+   protected:
+    ~Grower() = default;
+  };
+
+  PacketRing(size_t max_packets, size_t max_bytes);
+  ~PacketRing();
+  PacketRing(const PacketRing&) = delete;
+  PacketRing& operator=(const PacketRing&) = delete;
+
+  bool ok() const { return pool_.ok() && tail_.slab != nullptr; }
+  void set_grower(Grower* grower) { grower_ = grower; }
+
+  // Appends, overwriting the oldest as needed. At most largest() bytes of the packet are kept.
+  void Push(const Packet& packet);
+  // The largest capture length that is sure to fit beside whatever has to go for it.
+  uint32_t largest() const { return largest_; }
+
+  size_t packets() const { return packets_; }
+  uint64_t bytes() const { return bytes_; }  // captured bytes
+  Cursor oldest() const { return oldest_; }
+  Cursor tail() const { return tail_; }
+  Cursor last() const { return last_; }  // the record pushed last
+  int64_t newest_ns() const { return newest_ns_; }  // the largest timestamp ever pushed
+  // First and last packet by place in the ring; only while packets() > 0.
+  int64_t oldest_ns() const;
+  int64_t last_ns() const { return last_ns_; }
+
+  // While something is being recorded the log may grow by the queue: 32 MiB, or half as much again as the ring where
+  // that is more. False: no memory.
+  bool StartRecording() { return pool_.Borrow(); }
+  void StopRecording() { pool_.GiveBack(); }
+  // True while readers lag so far behind that no more may be pinned for them.
+  bool Congested();
+
+  static constexpr size_t kQueueBytes = 32 * 1024 * 1024;
+
+ private:
+  void EvictOldest();
+  void LeaveRing(Slab* slab);
+  bool Extend(size_t count);
+  void StartAtTail();
+  void Copy(const uint8_t* data, uint32_t size);
+  void Reclaim();
+
+  const size_t max_packets_;
+  const size_t max_slabs_;
+  const size_t lent_slabs_;
+  uint32_t largest_;
+  SlabPool pool_;
+  Grower* grower_ = nullptr;
+  Cursor oldest_;
+  Cursor tail_;
+  Cursor last_;
+  size_t packets_ = 0;
+  uint64_t bytes_ = 0;
+  size_t slabs_ = 0;  // from the oldest packet's to the tail's
+  Slab* retired_ = nullptr;
+  size_t retired_count_ = 0;
+  int64_t newest_ns_ = INT64_MIN;
+  int64_t last_ns_ = 0;
+};
+
+}  // namespace pcap_ring

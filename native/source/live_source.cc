@@ -1,0 +1,213 @@
+#include "source/live_source.h"
+
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+namespace pcap_ring {
+namespace {
+
+// libpcap's own word may be empty for some codes.
+std::string Explain(pcap_t* handle, int code) {
+  const std::string detail = pcap_geterr(handle);
+  return detail.empty() ? pcap_statustostr(code) : detail;
+}
+
+Status ActivationError(pcap_t* handle, int code, const std::string& device) {
+  const std::string detail = Explain(handle, code);
+  switch (code) {
+    case PCAP_ERROR_PERM_DENIED:
+    case PCAP_ERROR_PROMISC_PERM_DENIED:
+      return {Code::kPermission,
+              "no permission to capture on \"" + device +
+                  "\": give the process CAP_NET_RAW (setcap cap_net_raw+ep on the node binary, docker run --cap-add "
+                  "NET_RAW, or run as root)",
+              EPERM, "socket"};
+    case PCAP_ERROR_NO_SUCH_DEVICE:
+      return {Code::kNoSuchDevice, "there is no device \"" + device + "\"", ENODEV, nullptr};
+    case PCAP_ERROR_IFACE_NOT_UP:
+      return {Code::kDeviceDown, "device \"" + device + "\" is down; bring it up (ip link set " + device + " up)",
+              ENETDOWN, nullptr};
+    default:
+      return Status::Error(Code::kKernel, "cannot capture on \"" + device + "\": " + detail);
+  }
+}
+
+}  // namespace
+
+Status LiveSource::Open(const Options& options) {
+  options_ = options;
+  drops_ = last_drops_ = 0;
+  if (if_nametoindex(options.device.c_str()) == 0) {
+    return {Code::kNoSuchDevice, "there is no device \"" + options.device + "\"; there are " + DeviceNames(), ENODEV,
+            "if_nametoindex"};
+  }
+  char error[PCAP_ERRBUF_SIZE] = "";
+  PcapHandle handle(pcap_create(options.device.c_str(), error));
+  if (handle == nullptr) return Status::Error(Code::kKernel, "cannot open \"" + options.device + "\": " + error);
+  pcap_set_snaplen(handle.get(), static_cast<int>(options.snaplen));
+  pcap_set_promisc(handle.get(), options.promiscuous ? 1 : 0);
+  pcap_set_timeout(handle.get(), options.latency_ms);
+  pcap_set_buffer_size(handle.get(), options.kernel_buffer);
+  pcap_set_tstamp_precision(handle.get(), PCAP_TSTAMP_PRECISION_NANO);
+  const int activated = pcap_activate(handle.get());
+  if (activated < 0) return ActivationError(handle.get(), activated, options.device);
+
+  BpfProgram program;
+  if (Status status = program.Compile(handle.get(), options.filter); !status.ok()) return status;
+  // Before the program: it opens the gate, and what passed it before the direction was known cannot be told apart.
+  const pcap_direction_t direction = options.direction == Direction::kIn    ? PCAP_D_IN
+                                     : options.direction == Direction::kOut ? PCAP_D_OUT
+                                                                            : PCAP_D_INOUT;
+  if (pcap_setdirection(handle.get(), direction) != 0) {
+    return Status::Error(Code::kKernel, std::string("cannot set the direction: ") + pcap_geterr(handle.get()));
+  }
+#ifdef PACKET_IGNORE_OUTGOING
+  // libpcap only drops them after they have filled the kernel's buffer. A kernel before 4.20 refuses; libpcap's way holds.
+  const int one = 1;
+  if (options.direction == Direction::kIn) {
+    setsockopt(pcap_fileno(handle.get()), SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof one);
+  }
+#endif
+  if (pcap_setfilter(handle.get(), program.get()) != 0) {
+    return Status::Error(Code::kBadFilter,
+                         "filter \"" + options.filter + "\": " + pcap_geterr(handle.get()));
+  }
+  if (pcap_setnonblock(handle.get(), 1, error) != 0) {
+    return Status::Error(Code::kKernel, std::string("cannot set non-blocking mode: ") + error);
+  }
+  linktype_ = FileLinkType(handle.get());
+  handle_ = std::move(handle);
+  return Status::Ok();
+}
+
+int LiveSource::RequiredTimeoutMs() const {
+  const timeval* timeout = pcap_get_required_select_timeout(handle_.get());
+  return timeout == nullptr ? -1 : static_cast<int>(timeout->tv_sec * 1000 + (timeout->tv_usec + 999) / 1000);
+}
+
+struct LiveSource::Delivery {
+  LiveSource* source;
+  PacketFn on_packet;
+  void* context;
+};
+
+void LiveSource::OnPcapPacket(u_char* user, const pcap_pkthdr* header, const u_char* data) {
+  const Delivery& delivery = *reinterpret_cast<Delivery*>(user);
+  // With nanosecond precision tv_usec holds nanoseconds.
+  const Packet packet = {header->ts.tv_sec, header->ts.tv_usec, header->caplen,
+                         header->len,       data,               delivery.source->Outbound(*header, data)};
+  delivery.on_packet(delivery.context, packet);
+}
+
+int LiveSource::Dispatch(int most, PacketFn on_packet, void* context) {
+  Delivery delivery = {this, on_packet, context};
+  const int count = pcap_dispatch(handle_.get(), most, &OnPcapPacket, reinterpret_cast<u_char*>(&delivery));
+  return count < 0 ? -1 : count;
+}
+
+// libpcap does not hand out the packet's direction, but the kernel's frame header, with a sockaddr_ll behind it, stands
+// before the packet in the block. Its distance is a constant of the device but for VLAN tags, and each guess is verified
+// by what the header says of itself: its offset to the packet, its length and its time.
+bool LiveSource::Outbound(const pcap_pkthdr& header, const u_char* data) {
+  if (options_.direction != Direction::kBoth) return options_.direction == Direction::kOut;
+  const int dlt = pcap_datalink(handle_.get());
+  if (dlt == DLT_LINUX_SLL) return header.caplen >= 2 && data[1] == PACKET_OUTGOING;
+  if (dlt == DLT_LINUX_SLL2) return header.caplen >= 11 && data[10] == PACKET_OUTGOING;
+  const auto packet_type = [&](uint32_t offset, uint32_t inserted) -> int {
+    tpacket3_hdr frame;
+    std::memcpy(&frame, data - offset, sizeof frame);
+    if (frame.tp_mac != offset + inserted || frame.tp_len + inserted != header.len ||
+        frame.tp_sec != static_cast<uint32_t>(header.ts.tv_sec) ||
+        frame.tp_nsec != static_cast<uint32_t>(header.ts.tv_usec)) {
+      return -1;
+    }
+    sockaddr_ll address;
+    std::memcpy(&address, data - offset + TPACKET_ALIGN(sizeof frame), sizeof address);
+    return address.sll_pkttype;
+  };
+  constexpr uint32_t kVlanTag = 4;
+  if (frame_offset_ != 0) {
+    const int type = packet_type(frame_offset_, 0);
+    if (type >= 0) return type == PACKET_OUTGOING;
+  }
+  // Packets start 16 or more bytes behind the headers, less the link-layer header's length, more what libpcap reserves
+  // for a tag; a tag that libpcap put back stands 4 bytes before where the kernel left the packet.
+  constexpr uint32_t kHeaders = TPACKET_ALIGN(TPACKET_ALIGN(sizeof(tpacket3_hdr)) + sizeof(sockaddr_ll) + 16);
+  for (const uint32_t reserve : {kVlanTag, 0u}) {
+    for (const uint32_t link_header : {14u, 0u, 18u, 22u, 26u}) {
+      const uint32_t offset = kHeaders + reserve - link_header;
+      for (const uint32_t inserted : {0u, kVlanTag}) {
+        const int type = packet_type(offset - inserted, inserted);
+        if (type < 0) continue;
+        if (inserted == 0) frame_offset_ = offset;
+        return type == PACKET_OUTGOING;
+      }
+    }
+  }
+  return false;
+}
+
+uint64_t LiveSource::KernelLoss() {
+  pcap_stat stat;
+  if (pcap_stats(handle_.get(), &stat) != 0) return drops_;
+  drops_ += static_cast<uint32_t>(stat.ps_drop - last_drops_);
+  last_drops_ = stat.ps_drop;
+  return drops_;
+}
+
+// From /proc/net/route (addresses in hexadecimal) and /proc/net/ipv6_route; the lowest metric wins.
+std::string DefaultRouteDevice() {
+  std::string best;
+  unsigned long best_metric = ~0ul;
+  char line[512];
+  char device[IF_NAMESIZE + 1];
+  const auto take = [&](unsigned long metric) {
+    if (std::strcmp(device, "lo") == 0 || metric >= best_metric) return;
+    best = device;
+    best_metric = metric;
+  };
+  if (FILE* file = std::fopen("/proc/net/route", "re")) {
+    unsigned long destination, gateway, flags, reference, use, metric, mask;
+    while (std::fgets(line, sizeof line, file) != nullptr) {
+      if (std::sscanf(line, "%16s %lx %lx %lx %lu %lu %lu %lx", device, &destination, &gateway, &flags, &reference,
+                      &use, &metric, &mask) == 8 &&
+          destination == 0 && mask == 0) {
+        take(metric);
+      }
+    }
+    std::fclose(file);
+  }
+  if (!best.empty()) return best;
+  if (FILE* file = std::fopen("/proc/net/ipv6_route", "re")) {
+    char destination[33];
+    unsigned prefix;
+    unsigned long metric;
+    while (std::fgets(line, sizeof line, file) != nullptr) {
+      if (std::sscanf(line, "%32s %x %*s %*x %*s %lx %*x %*x %*x %16s", destination, &prefix, &metric, device) == 4 &&
+          prefix == 0 && std::strspn(destination, "0") == 32) {
+        take(metric);
+      }
+    }
+    std::fclose(file);
+  }
+  return best;
+}
+
+std::string DeviceNames() {
+  std::string names;
+  struct if_nameindex* all = if_nameindex();
+  for (const struct if_nameindex* one = all; one != nullptr && one->if_index != 0; ++one) {
+    names += (names.empty() ? "" : ", ") + std::string(one->if_name);
+  }
+  if (all != nullptr) if_freenameindex(all);
+  return names;
+}
+
+}  // namespace pcap_ring

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/status.h"
+#include "source/filter.h"
+#include "source/packet.h"
+
+namespace pcap_ring {
+
+// A device, read through libpcap: TPACKET_V3 in blocks (never immediate mode, which would fall back to V2 at ten times
+// the cost), non-blocking, with a filter program in the kernel even where everything is accepted, because only a program
+// makes the kernel cut packets to `snaplen`. Owned and called by the capture thread.
+class LiveSource {
+ public:
+  struct Options {
+    std::string device;
+    std::string filter;
+    Direction direction = Direction::kBoth;
+    uint32_t snaplen = 2048;
+    bool promiscuous = false;
+    int kernel_buffer = 2 * 1024 * 1024;
+    int latency_ms = 100;
+  };
+  using PacketFn = void (*)(void* context, const Packet& packet);
+
+  // kPermission, kNoSuchDevice, kDeviceDown, kBadFilter, or kKernel. A device that does not exist is found out even
+  // without the permission to capture.
+  Status Open(const Options& options);
+  void Close() { handle_.reset(); }
+  bool open() const { return handle_ != nullptr; }
+
+  int fd() const { return pcap_get_selectable_fd(handle_.get()); }
+  // Milliseconds after which the descriptor must be looked at although poll() is silent; -1 for never.
+  int RequiredTimeoutMs() const;
+
+  // Hands out at most `most` packets. How many there were; 0 when the kernel's buffer is empty; -1 when the device fails.
+  int Dispatch(int most, PacketFn on_packet, void* context);
+  // Packets that the kernel dropped for want of room since the device was opened, 64 bit.
+  uint64_t KernelLoss();
+  const char* LastError() const { return pcap_geterr(handle_.get()); }
+
+  int dlt() const { return pcap_datalink(handle_.get()); }
+  uint32_t linktype() const { return linktype_; }
+  uint32_t snaplen() const { return options_.snaplen; }
+
+ private:
+  struct Delivery;
+  static void OnPcapPacket(u_char* user, const pcap_pkthdr* header, const u_char* data);
+  bool Outbound(const pcap_pkthdr& header, const u_char* data);
+
+  Options options_;
+  PcapHandle handle_;
+  uint32_t linktype_ = 1;
+  uint32_t frame_offset_ = 0;  // from the kernel's frame header to the packet, as last seen
+  uint32_t last_drops_ = 0;    // libpcap counts in 32 bits
+  uint64_t drops_ = 0;
+};
+
+// The device of the default route (IPv4, else IPv6), "" if there is none.
+std::string DefaultRouteDevice();
+// All devices by name, "lo, eth0".
+std::string DeviceNames();
+
+}  // namespace pcap_ring

@@ -1,0 +1,205 @@
+// The steps that bring a fresh clone to a runnable state. Each looks first and does nothing when all is there, so that
+// `npm run demo` and `npm test` can begin with them every time. Nothing here may need node_modules.
+'use strict'
+
+const { execFileSync, spawnSync } = require('node:child_process')
+const { createHash } = require('node:crypto')
+const fs = require('node:fs')
+const path = require('node:path')
+
+const root = path.resolve(__dirname, '..')
+const at = (...parts) => path.join(root, ...parts)
+const isRoot = process.getuid?.() === 0
+
+// Steps speak on standard error: standard output belongs to the demo and to TAP.
+const say = (text) => process.stderr.write(`pcap-ring: ${text}\n`)
+
+function fail(text) {
+  process.stderr.write(`\npcap-ring: ${text}\n`)
+  process.exit(1)
+}
+
+function run(command, args, options = {}) {
+  const { status, error, signal } = spawnSync(command, args, {
+    cwd: root,
+    // What a step prints is progress, so it goes to standard error too.
+    stdio: ['ignore', 2, 2],
+    ...options,
+    env: { ...process.env, ...options.env },
+  })
+  if (error) return { ok: false, why: error.message }
+  return { ok: status === 0, why: signal ? `killed by ${signal}` : `exit status ${status}` }
+}
+
+function must(what, command, args, options) {
+  const { ok, why } = run(command, args, options)
+  if (!ok) fail(`${what} failed (${why}): ${[command, ...args].join(' ')}`)
+}
+
+// --- stamps: a file holding the hash of what a step was made from ---------------------------------------------------
+
+const readStamp = (file) => (fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '')
+
+function hash(parts) {
+  const sum = createHash('sha256')
+  for (const part of parts) sum.update(part).update('\0')
+  return sum.digest('hex')
+}
+
+function filesUnder(dir, wanted) {
+  if (!fs.existsSync(dir)) return []
+  return fs
+    .readdirSync(dir, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && wanted(entry.name))
+    .map((entry) => path.join(entry.parentPath ?? entry.path, entry.name))
+    .sort()
+}
+
+const hashFiles = (files) => hash(files.flatMap((file) => [path.relative(root, file), fs.readFileSync(file)]))
+
+// --- system packages -------------------------------------------------------------------------------------------------
+
+const inPath = (command) =>
+  [...(process.env.PATH ?? '').split(path.delimiter), '/usr/sbin', '/sbin'].some((dir) =>
+    fs.existsSync(path.join(dir, command)),
+  )
+const haveHeader = (header) =>
+  ['/usr/include', '/usr/local/include'].some((dir) => fs.existsSync(path.join(dir, header)))
+
+const buildTools = [
+  { name: 'g++', package: 'g++', present: () => inPath('g++') },
+  { name: 'make', package: 'make', present: () => inPath('make') },
+  { name: 'python3', package: 'python3', present: () => inPath('python3') },
+  { name: 'the headers of libpcap', package: 'libpcap-dev', present: () => haveHeader('pcap/pcap.h') },
+]
+const testTools = [
+  { name: 'tcpdump', package: 'tcpdump', present: () => inPath('tcpdump') },
+  { name: 'tshark', package: 'tshark', present: () => inPath('tshark') },
+  { name: 'ip', package: 'iproute2', present: () => inPath('ip') },
+  { name: 'setpriv', package: 'util-linux', present: () => inPath('setpriv') && inPath('unshare') },
+]
+
+function needSystemPackages({ forTests = false } = {}) {
+  const missing = [...buildTools, ...(forTests ? testTools : [])].filter((tool) => !tool.present())
+  if (missing.length === 0) return
+  const names = missing.map((tool) => tool.name).join(', ')
+  const install = ['install', '-y', '--no-install-recommends', ...missing.map((tool) => tool.package)]
+  if (!inPath('apt-get')) {
+    fail(
+      `missing: ${names}. This is not Debian or Ubuntu: please install them with your package manager, then try again.`,
+    )
+  }
+  if (!isRoot) {
+    fail(
+      `missing: ${names}. Please run this, then try again:\n\n  sudo apt-get update && sudo apt-get ${install.join(' ')}\n`,
+    )
+  }
+  say(`installing ${missing.map((tool) => tool.package).join(' ')}`)
+  const env = { DEBIAN_FRONTEND: 'noninteractive' }
+  const haveLists = filesUnder('/var/lib/apt/lists', (name) => name.includes('_Packages')).length > 0
+  // Lists may be there but old, naming versions that are gone: a failed install is worth one update and a second try.
+  if (haveLists && run('apt-get', install, { env }).ok) return
+  must('apt-get update', 'apt-get', ['update'], { env })
+  must('apt-get install', 'apt-get', install, { env })
+}
+
+// --- node_modules ----------------------------------------------------------------------------------------------------
+
+function needNodeModules() {
+  const stamp = at('node_modules', '.pcap-ring-stamp')
+  const wanted = hash([fs.readFileSync(at('package-lock.json'))])
+  if (readStamp(stamp) === wanted) return
+  say('installing node_modules (npm ci)')
+  // Without scripts: our own install script would compile the addon before its headers and tools were looked for.
+  const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund']
+  const npm = process.env.npm_execpath
+  // `omit` is reset, since a host with NODE_ENV=production would leave the compiler and the test runner out.
+  const env = { npm_config_omit: '', NODE_ENV: 'development' }
+  if (npm?.endsWith('.js')) must('npm ci', process.execPath, [npm, ...args], { env })
+  else must('npm ci', 'npm', args, { env })
+  fs.writeFileSync(stamp, wanted)
+}
+
+// --- the addon -------------------------------------------------------------------------------------------------------
+
+// Most installations of Node bring their headers; with them node-gyp downloads nothing.
+function nodeDir() {
+  const prefix = path.resolve(process.execPath, '../..')
+  return fs.existsSync(path.join(prefix, 'include/node/node.h')) ? prefix : null
+}
+
+function libpcapVersion() {
+  try {
+    return execFileSync('pcap-config', ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+  } catch {
+    return 'unknown'
+  }
+}
+
+function needAddon() {
+  const stamp = at('build', 'pcap-ring-stamp')
+  const sources = [...filesUnder(at('native'), (name) => /\.(cc|h)$/.test(name)), at('binding.gyp')]
+  // native/test is the core's own and no part of the addon.
+  const ours = sources.filter((file) => !file.startsWith(at('native', 'test')))
+  const machine = hash([
+    process.versions.modules,
+    process.arch,
+    nodeDir() ?? '',
+    libpcapVersion(),
+    fs.readFileSync(at('node_modules/node-addon-api/package.json')),
+  ])
+  const wanted = `${machine}\n${hashFiles(ours)}\n`
+  const found = readStamp(stamp)
+  if (found === wanted && fs.existsSync(at('build/Release/pcap_ring.node'))) return
+  say('compiling the addon')
+  // For another machine or Node everything is compiled anew; for changed sources make knows which.
+  const steps = found !== '' && found.split('\n')[0] !== machine ? ['rebuild'] : ['configure', 'build']
+  fs.rmSync(stamp, { force: true })
+  for (const step of steps) {
+    const args = [at('node_modules/node-gyp/bin/node-gyp.js'), step, '--loglevel=warn', '--jobs=max']
+    const nodedir = nodeDir()
+    if (nodedir) args.push(`--nodedir=${nodedir}`)
+    must(`node-gyp ${step}`, process.execPath, args)
+  }
+  fs.writeFileSync(stamp, wanted)
+}
+
+// --- lib -------------------------------------------------------------------------------------------------------------
+
+function needLib() {
+  const stamp = at('lib', '.stamp')
+  const wanted = hash([
+    hashFiles([...filesUnder(at('src'), (name) => name.endsWith('.ts')), at('tsconfig.json')]),
+    fs.readFileSync(at('node_modules/typescript/package.json')),
+  ])
+  if (readStamp(stamp) === wanted && fs.existsSync(at('lib/index.js'))) return
+  say('compiling lib')
+  // From nothing, so that no output of a removed source stays behind and gets published.
+  fs.rmSync(at('lib'), { recursive: true, force: true })
+  must('tsc', process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', at('tsconfig.json')])
+  fs.writeFileSync(stamp, wanted)
+}
+
+function needEverything(options) {
+  const [major] = process.versions.node.split('.').map(Number)
+  if (major < 20) fail(`Node 20 or newer is needed, this is ${process.version}.`)
+  needSystemPackages(options)
+  needNodeModules()
+  needAddon()
+  needLib()
+}
+
+module.exports = {
+  root,
+  at,
+  say,
+  fail,
+  run,
+  must,
+  nodeDir,
+  needAddon,
+  needEverything,
+  needLib,
+  needNodeModules,
+  needSystemPackages,
+}

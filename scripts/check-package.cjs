@@ -1,0 +1,87 @@
+// `npm run check:package`: packs the package and judges the tarball as a stranger would get it.
+'use strict'
+
+const { execFileSync, spawnSync } = require('node:child_process')
+const fs = require('node:fs')
+const os = require('node:os')
+const path = require('node:path')
+const { at, must, needNodeModules } = require('./bootstrap.cjs')
+
+needNodeModules()
+
+const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'pcap-ring-package-'))
+process.on('exit', () => fs.rmSync(dir, { recursive: true, force: true }))
+const problems = []
+const check = (good, text) => good || problems.push(text)
+
+must('npm pack', 'npm', ['pack', '--pack-destination', dir])
+const tarball = path.join(dir, fs.readdirSync(dir).find((name) => name.endsWith('.tgz')) ?? '')
+
+// --- contents ---
+const list = execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' })
+const files = list
+  .trim()
+  .split('\n')
+  .map((name) => name.replace(/^package\//, ''))
+const triple = `${process.platform}-${process.arch}`
+for (const file of [
+  'package.json',
+  'README.md',
+  'LICENSE',
+  'CHANGELOG.md',
+  'binding.gyp',
+  'vendor/node-addon-api/napi.h',
+  'lib/index.js',
+  'lib/index.d.ts',
+  'lib/testing.js',
+  'lib/testing.d.ts',
+  'lib/cli/main.js',
+])
+  check(files.includes(file), `the tarball has no ${file}`)
+check(
+  files.some((file) => file.startsWith(`prebuilds/${triple}/`) && file.endsWith('.node')),
+  `the tarball has no prebuilt addon for ${triple}`,
+)
+check(
+  files.some((file) => /^native\/.*\.cc$/.test(file)),
+  'the tarball has no native sources',
+)
+const strangers = files.filter(
+  (file) =>
+    !/^(lib|prebuilds|vendor|native)\/|^(package\.json|binding\.gyp|README\.md|LICENSE|CHANGELOG\.md|DESIGN\.md)$/.test(
+      file,
+    ) || /^native\/test\/|\/\.[^/]*$/.test(file),
+)
+check(strangers.length === 0, `the tarball holds what no user needs: ${strangers.join(', ')}`)
+
+// --- the field's own judges ---
+for (const [name, script, args] of [
+  ['publint', 'publint/src/cli.js', ['run', tarball, '--strict']],
+  ['attw', '@arethetypeswrong/cli/dist/index.js', [tarball, '--no-color']],
+]) {
+  const { status } = spawnSync(process.execPath, [at('node_modules', script), ...args], { stdio: ['ignore', 1, 2] })
+  check(status === 0, `${name} is not content`)
+}
+
+// --- installed without install scripts, as careful hosts do, and used from both module kinds ---
+const home = path.join(dir, 'node_modules/@flowtriq/pcap-ring')
+fs.mkdirSync(home, { recursive: true })
+execFileSync('tar', ['-xzf', tarball, '-C', home, '--strip-components=1'])
+fs.symlinkSync(at('node_modules/node-gyp-build'), path.join(dir, 'node_modules/node-gyp-build'))
+fs.writeFileSync(
+  path.join(dir, 'use.mjs'),
+  `import { createRequire } from 'node:module'
+import { PcapRing, PcapRingError, devices } from '@flowtriq/pcap-ring'
+import { encodePcap } from '@flowtriq/pcap-ring/testing'
+const required = createRequire(import.meta.url)('@flowtriq/pcap-ring')
+if (required.PcapRing !== PcapRing || required.PcapRingError !== PcapRingError) throw new Error('two copies of the classes')
+if (typeof encodePcap !== 'function') throw new Error('encodePcap is missing')
+if (!Array.isArray(devices())) throw new Error('the addon does not answer')
+`,
+)
+const used = spawnSync(process.execPath, ['use.mjs'], { cwd: dir, stdio: ['ignore', 1, 2] })
+check(used.status === 0, 'the installed package does not work')
+
+for (const problem of problems) console.error(`check:package: ${problem}`)
+if (problems.length === 0) console.log(`check:package: ${path.basename(tarball)}, ${files.length} files, complete`)
+process.exitCode = problems.length === 0 ? 0 : 1

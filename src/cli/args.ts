@@ -1,0 +1,307 @@
+import { parseArgs } from 'node:util'
+
+import { parseDuration } from '../time.js'
+
+/** Wrong usage: one line that says what to write instead. Exit status 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+interface RecordArgs {
+  directory: string | undefined
+  filter: string | undefined
+  format: 'pcap'
+  json: boolean
+}
+
+interface WatchedArgs extends RecordArgs {
+  /** Thresholds, inbound; undefined: none. */
+  pps: number | undefined
+  bps: number | undefined
+}
+
+export interface WatchArgs extends WatchedArgs {
+  command: 'watch'
+  device: string | undefined
+}
+
+export interface ReplayArgs extends WatchedArgs {
+  command: 'replay'
+  file: string
+  pace: 'lockstep' | 'recorded'
+}
+
+export interface CaptureArgs extends RecordArgs {
+  command: 'capture'
+  device: string | undefined
+  /** ms */
+  duration: number
+  packets: number
+}
+
+export interface ReportArgs {
+  command: 'report'
+  file: string
+  json: boolean
+}
+
+export interface DevicesArgs {
+  command: 'devices'
+  json: boolean
+}
+
+export interface HelpArgs {
+  command: 'help'
+  text: string
+}
+
+export type Args = WatchArgs | ReplayArgs | CaptureArgs | ReportArgs | DevicesArgs | HelpArgs | { command: 'version' }
+
+interface OptionSpec {
+  value?: string
+  help: string
+}
+
+interface CommandSpec {
+  positional?: { name: string; required: boolean }
+  summary: string
+  options: Record<string, OptionSpec>
+}
+
+const recordOptions = {
+  dir: { value: 'DIR', help: 'where captures and reports go (default: captures)' },
+  filter: { value: 'BPF', help: 'only what this expression matches, as for tcpdump' },
+  format: { value: 'pcap', help: 'of the capture file' },
+  json: { help: 'one JSON line an event on standard output, nothing else' },
+}
+
+const thresholdOptions = {
+  pps: { value: 'N', help: 'attack: inbound packets per second at or above N (50000, 50k)' },
+  bps: { value: 'N', help: 'attack: inbound bits per second at or above N (1000000000, 1G)' },
+}
+
+const commands: Record<Exclude<Args['command'], 'help' | 'version'>, CommandSpec> = {
+  watch: {
+    positional: { name: 'DEVICE', required: false },
+    summary: 'keep the newest packets of a device; record an incident while traffic is above a threshold',
+    options: { ...thresholdOptions, ...recordOptions },
+  },
+  replay: {
+    positional: { name: 'FILE', required: true },
+    summary: 'the same over a recording (.pcap, .pcapng)',
+    options: {
+      pace: { value: 'recorded', help: 'at the pace of the recording (default: as fast as it goes)' },
+      ...thresholdOptions,
+      ...recordOptions,
+    },
+  },
+  capture: {
+    positional: { name: 'DEVICE', required: false },
+    summary: 'record now, with the packets just before',
+    options: {
+      duration: { value: '30s', help: 'stop after this long (default: 30s)' },
+      packets: { value: '10000', help: 'stop at this many packets (default: 10000)' },
+      ...recordOptions,
+    },
+  },
+  report: {
+    positional: { name: 'FILE', required: true },
+    summary: "a capture's report, or a summary of any recording",
+    options: { json: { help: 'one JSON line on standard output' } },
+  },
+  devices: {
+    summary: 'the network devices that can be captured on',
+    options: { json: { help: 'one JSON line on standard output' } },
+  },
+}
+
+const commandNames = Object.keys(commands).join(', ')
+const isCommand = (word: string): word is keyof typeof commands => Object.hasOwn(commands, word)
+
+/** @throws {UsageError} */
+export function parseCommandLine(argv: readonly string[]): Args {
+  const [word, ...rest] = argv
+  if (word === undefined) throw new UsageError(`name a command: ${commandNames}; or pcap-ring --help`)
+  if (word === '--help' || word === '-h' || word === 'help') {
+    const [topic] = rest
+    return { command: 'help', text: topic !== undefined && isCommand(topic) ? commandHelp(topic) : help() }
+  }
+  if (word === '--version' || word === '-V') return { command: 'version' }
+  if (!isCommand(word)) throw new UsageError(`${quote(word)} is no command; write one of: ${commandNames}`)
+
+  const given = readOptions(word, rest)
+  if (given === 'help') return { command: 'help', text: commandHelp(word) }
+  const { values, positional, json } = given
+  const record = { directory: values.dir, filter: values.filter, format: format(values.format), json }
+
+  switch (word) {
+    case 'watch':
+      return { command: word, device: positional, ...record, ...thresholds(word, values) }
+    case 'replay':
+      return {
+        command: word,
+        file: positional as string,
+        pace: pace(values.pace),
+        ...record,
+        ...thresholds(word, values),
+      }
+    case 'capture':
+      return {
+        command: word,
+        device: positional,
+        ...record,
+        duration: positiveDuration('--duration', values.duration ?? '30s'),
+        packets: wholeNumber('--packets', values.packets ?? '10000'),
+      }
+    case 'report':
+      return { command: word, file: positional as string, json }
+    case 'devices':
+      return { command: word, json }
+  }
+}
+
+type Values = Record<string, string | undefined>
+
+function readOptions(
+  command: keyof typeof commands,
+  argv: string[],
+): { values: Values; positional: string | undefined; json: boolean } | 'help' {
+  const spec = commands[command]
+  const known = Object.entries(spec.options)
+  const types = known.map(([name, { value }]) => [name, { type: value === undefined ? 'boolean' : 'string' }] as const)
+  // Not strict: its messages are of several lines and do not say what to write.
+  const { tokens } = parseArgs({
+    args: argv,
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+    options: { help: { type: 'boolean', short: 'h' }, ...Object.fromEntries(types) },
+  })
+  if (tokens.some((token) => token.kind === 'option' && token.name === 'help')) return 'help'
+
+  const values: Values = {}
+  const positionals: string[] = []
+  let json = false
+  for (const token of tokens) {
+    if (token.kind === 'positional') positionals.push(token.value)
+    if (token.kind !== 'option') continue
+    const { name, rawName, value, inlineValue } = token
+    const option = Object.hasOwn(spec.options, name) ? spec.options[name] : undefined
+    if (option === undefined) {
+      const all = known.map(([each]) => `--${each}`).join(', ')
+      throw new UsageError(`${command} has no option ${quote(rawName)}; write one of: ${all}`)
+    }
+    if (option.value === undefined) {
+      if (value !== undefined) throw new UsageError(`${rawName} takes no value; write ${rawName}`)
+      json = true
+    } else if (value === undefined || value === '' || (!inlineValue && value.startsWith('-'))) {
+      throw new UsageError(`${rawName} needs a value; write ${rawName} ${option.value}`)
+    } else {
+      values[name] = value
+    }
+  }
+
+  const { positional } = spec
+  const usage = `pcap-ring ${command}${positional === undefined ? '' : ` ${positional.name}`}`
+  if (positional?.required && positionals[0] === undefined) throw new UsageError(`name a file; write ${usage}`)
+  const superfluous = positionals[positional === undefined ? 0 : 1]
+  if (superfluous !== undefined) throw new UsageError(`${quote(superfluous)} is one argument too many; write ${usage}`)
+  if (positionals[0] === '') throw new UsageError(`the ${positional?.name} is empty; write ${usage}`)
+  return { values, positional: positionals[0], json }
+}
+
+function thresholds(command: string, { pps, bps }: Values): { pps: number | undefined; bps: number | undefined } {
+  if (pps === undefined && bps === undefined) {
+    throw new UsageError(`${command} needs a threshold; write --pps N, --bps N or both`)
+  }
+  return {
+    pps: pps === undefined ? undefined : rateNumber('--pps', pps, '50000 or 50k'),
+    bps: bps === undefined ? undefined : rateNumber('--bps', bps, '1000000000 or 1G'),
+  }
+}
+
+function rateNumber(option: string, text: string, example: string): number {
+  const match = /^(\d+(?:\.\d+)?)([kMG]?)$/.exec(text)
+  const factors = { '': 1, k: 1e3, M: 1e6, G: 1e9 }
+  const value = match === null ? NaN : Number(match[1]) * factors[match[2] as keyof typeof factors]
+  if (!(value > 0 && Number.isFinite(value))) {
+    throw new UsageError(`${option} must be a number above 0, not ${quote(text)}; write ${option} ${example}`)
+  }
+  return value
+}
+
+function wholeNumber(option: string, text: string): number {
+  const value = /^\d+$/.test(text) ? Number(text) : NaN
+  if (!(value >= 1 && Number.isSafeInteger(value))) {
+    throw new UsageError(`${option} must be a whole number from 1, not ${quote(text)}; write ${option} 10000`)
+  }
+  return value
+}
+
+function positiveDuration(option: string, text: string): number {
+  try {
+    return parseDuration(/^\d+$/.test(text) ? Number(text) : text, option, { min: 1 })
+  } catch {
+    const wanted = `${option} 250ms, 30s, 15m or 2h`
+    throw new UsageError(`${option} must be a duration above 0, not ${quote(text)}; write ${wanted}`)
+  }
+}
+
+function format(text = 'pcap'): 'pcap' {
+  if (text !== 'pcap') throw new UsageError(`--format cannot be ${quote(text)}; write --format pcap`)
+  return text
+}
+
+function pace(text = 'lockstep'): 'lockstep' | 'recorded' {
+  if (text !== 'lockstep' && text !== 'recorded') {
+    throw new UsageError(`--pace cannot be ${quote(text)}; write --pace recorded, or leave it out`)
+  }
+  return text
+}
+
+/** On one line, whatever was typed. */
+const quote = (text: string): string => JSON.stringify(text)
+
+function usageOf(name: keyof typeof commands): string {
+  const { positional } = commands[name]
+  const place = positional === undefined ? '' : positional.required ? ` ${positional.name}` : ` [${positional.name}]`
+  return `pcap-ring ${name}${place}`
+}
+
+function help(): string {
+  const names = Object.keys(commands) as (keyof typeof commands)[]
+  return [
+    'Usage: pcap-ring COMMAND [options]',
+    '',
+    ...names.map((name) => `  ${usageOf(name).padEnd(27)} ${commands[name].summary}`),
+    '',
+    '  pcap-ring COMMAND --help    the options of a command',
+    '  pcap-ring --version',
+    '',
+    'Exit status: 0 done, 1 failed, 2 wrong usage.',
+    '',
+  ].join('\n')
+}
+
+function commandHelp(name: keyof typeof commands): string {
+  const { summary, options } = commands[name]
+  const threshold =
+    'pps' in options
+      ? [
+          '',
+          'At least one of --pps and --bps. The incident ends when traffic has stayed below three quarters of every',
+          "threshold for 10 s; this simple judgement is the command's own.",
+        ]
+      : []
+  return [
+    `Usage: ${usageOf(name)} [options]`,
+    '',
+    `${summary[0]?.toUpperCase()}${summary.slice(1)}.`,
+    '',
+    ...Object.entries(options).map(
+      ([option, { value, help }]) => `  ${`--${option}${value === undefined ? '' : ` ${value}`}`.padEnd(20)} ${help}`,
+    ),
+    ...threshold,
+    '',
+  ].join('\n')
+}

@@ -1,0 +1,174 @@
+import type { Incident, PcapRingError, Stats } from '../index.js'
+import { PcapRing } from '../index.js'
+import type { CaptureArgs, ReplayArgs, WatchArgs } from './args.js'
+import { card, count, duration, printable, rate } from './card.js'
+import type { Output } from './output.js'
+import { CommandError, jsonLine, now } from './output.js'
+import { ThresholdDetector } from './threshold.js'
+
+/** Packets that the command lets an incident have: the ring's default. */
+const capPackets = 10_000
+
+/**
+ * `pcap-ring watch` and `pcap-ring replay`: an incident for as long as the traffic is above a threshold. Ends with
+ * the recording, or when `stop` is aborted; what is open then is completed first.
+ */
+export async function watchCommand(args: WatchArgs | ReplayArgs, output: Output, stop: AbortSignal): Promise<void> {
+  const { directory, filter, format } = args
+  const source = args.command === 'replay' ? { file: args.file, pace: args.pace } : { device: args.device }
+  const ring = new PcapRing({ ...source, directory, filter, format })
+  const detector = new ThresholdDetector(args)
+  let incident: Incident | null = null
+
+  ring.on('stats', (stats) => {
+    const change = detector.update(stats)
+    if (change === 'attack') incident = freeze(ring, args, stats, output)
+    if (change === 'clear') {
+      incident?.resolve().catch(told)
+      incident = null
+    }
+  })
+  await run(ring, args, output, stop, async (ended) => {
+    await ended
+    // With a resolution section where the recording has one to give; a stopped command does not wait for it.
+    if (!stop.aborted) await Promise.allSettled(ring.incidents.map((open) => open.resolve()))
+  })
+}
+
+/** `pcap-ring capture`: one manual capture. */
+export async function captureCommand(args: CaptureArgs, output: Output, stop: AbortSignal): Promise<void> {
+  const { device, directory, filter, format, packets } = args
+  // Without the permission to capture there would be no file, and a file is all that was asked for.
+  const ring = new PcapRing({ device, directory, filter, format, fallback: false })
+  await run(ring, args, output, stop, async (ended) => {
+    const incident = ring.capture({ cap: { packets, duration: args.duration }, signal: stop })
+    // `ended`: the ring may die, or the command be stopped, before.
+    const report = await Promise.race([incident.finished, ended.then(() => incident.resolve())])
+    if (report.error !== null) throw new CommandError(`the capture is incomplete: ${report.error}`)
+  })
+}
+
+type LiveArgs = WatchArgs | ReplayArgs | CaptureArgs
+
+/** Starts the ring, tells of it while `work` goes on, and closes it whatever happens. */
+async function run(
+  ring: PcapRing,
+  args: LiveArgs,
+  output: Output,
+  stop: AbortSignal,
+  work: (ended: Promise<void>) => Promise<void>,
+): Promise<void> {
+  let died: PcapRingError | null = null
+  ring.on('error', (error) => {
+    died = error
+  })
+  if (args.json) tellJson(ring, args, output)
+  else tell(ring, args, output)
+
+  const closed = new Promise<void>((resolve) => {
+    ring.once('close', resolve)
+  })
+  const ended = new Promise<void>((resolve) => {
+    ring.once('end', resolve)
+    ring.once('close', resolve)
+    stop.addEventListener('abort', () => resolve(), { once: true })
+  })
+  try {
+    await ring.start({ signal: stop })
+  } catch (error) {
+    await ring.close()
+    if (stop.aborted) return
+    throw error
+  }
+  try {
+    await work(ended)
+  } finally {
+    await ring.close()
+    // The cards of what close() completed come before it.
+    await closed
+    output.status(null)
+  }
+  if (died !== null) throw died
+}
+
+function freeze(ring: PcapRing, args: WatchArgs | ReplayArgs, { inbound }: Stats, output: Output): Incident | null {
+  const { pps, bps } = args
+  const causes = [
+    pps !== undefined && inbound.pps >= pps ? `${rate(inbound.pps, 'pps')} (threshold ${rate(pps, 'pps')})` : '',
+    bps !== undefined && inbound.bps >= bps ? `${rate(inbound.bps, 'bps')} (threshold ${rate(bps, 'bps')})` : '',
+  ]
+  try {
+    const incident = ring.freeze({ reason: `inbound ${causes.filter(Boolean).join(' and ')}` })
+    incident.finished.catch(told)
+    return incident
+  } catch (error) {
+    output.err(`warning: no incident: ${printable((error as Error).message)}`)
+    return null
+  }
+}
+
+/** The ring's `warning` has told of it already. */
+const told = (): void => {}
+
+function tell(ring: PcapRing, args: LiveArgs, output: Output): void {
+  ring.on('start', () => output.err(opening(ring, args)))
+  ring.on('warning', (error) => output.err(`warning: ${printable(error.message)}`))
+  ring.on('freeze', ({ id, file }) => output.err(`incident ${id} began${file === null ? '' : `: ${printable(file)}`}`))
+  ring.on('cap', ({ id }, reason) => output.err(`incident ${id} reached its cap: ${reason}`))
+  ring.on('resolve', (_incident, report) => output.out(card(report, output)))
+  ring.on('down', (error) => output.err(`down: ${printable(error.message)}`))
+  ring.on('up', () => output.err('up again'))
+  ring.on('stats', (stats) => output.status(statusLine(ring, stats)))
+}
+
+function opening(ring: PcapRing, args: LiveArgs): string {
+  const where = args.command === 'replay' ? printable(args.file) : printable(ring.device ?? '')
+  if (args.command === 'capture') return `capturing on ${where} for ${duration(args.duration)}`
+  const thresholds = [
+    args.pps === undefined ? '' : rate(args.pps, 'pps'),
+    args.bps === undefined ? '' : rate(args.bps, 'bps'),
+  ]
+    .filter(Boolean)
+    .join(' or ')
+  const how = ring.mode === 'statistics' ? ', statistics only' : ''
+  return `${args.command === 'replay' ? 'replaying' : 'watching'} ${where}${how}; an attack is ${thresholds} inbound`
+}
+
+/** `eth0  12.3 kpps  45.0 Mbit/s  ring 500 packets, 1.2 s  incident 3f9a1c22 3,400 of 10,000`. */
+export function statusLine({ device, incidents }: Pick<PcapRing, 'device' | 'incidents'>, stats: Stats): string {
+  const parts = [device ?? stats.time, rate(stats.inbound.pps, 'pps'), rate(stats.inbound.bps, 'bps')]
+  if (stats.ring !== null) parts.push(`ring ${count(stats.ring.packets)} packets, ${duration(stats.ring.span)}`)
+  for (const { id, state, packets, file } of incidents) {
+    const progress =
+      file === null ? 'open' : state === 'capturing' ? `${count(packets)} of ${count(capPackets)}` : state
+    parts.push(`incident ${id} ${progress}`)
+  }
+  return parts.map(printable).join('  ')
+}
+
+/** Every event of the ring as a line. Their time is the event's own; in a replay else the end of the last interval. */
+function tellJson(ring: PcapRing, args: LiveArgs, output: Output): void {
+  let packetTime: string | null = null
+  const line = (event: string, data: unknown, time?: string): void =>
+    output.out(jsonLine(event, data, time ?? packetTime ?? now()))
+
+  ring.on('start', () => line('start', { mode: ring.mode, device: ring.device }))
+  ring.on('stats', (stats) => {
+    if (args.command === 'replay') packetTime = stats.time
+    line('stats', stats, stats.time)
+  })
+  ring.on('warning', (error) => line('warning', plain(error)))
+  ring.on('freeze', ({ id, file }) => line('freeze', { id, file }))
+  ring.on('flush', ({ id }, sections) => line('flush', { id, sections }))
+  ring.on('cap', ({ id }, reason) => line('cap', { id, reason }))
+  ring.on('resolve', (_incident, report) => line('resolve', report, report.resolvedAt))
+  ring.on('down', (error) => line('down', plain(error)))
+  ring.on('up', () => line('up', {}))
+  ring.on('end', () => line('end', {}))
+  ring.on('error', (error) => line('error', plain(error)))
+  ring.on('close', () => line('close', {}))
+}
+
+function plain({ code, message, errno, syscall }: PcapRingError): object {
+  return { code, message, errno, syscall }
+}

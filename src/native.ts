@@ -1,0 +1,97 @@
+import { join } from 'node:path'
+
+import { PcapRingError } from './errors.js'
+import type { Device } from './types.js'
+
+/** What a ring of the addon is made with. Durations in ms, sizes in bytes; `''` and `null` stand for "not given". */
+export interface NativeConfig {
+  replay: boolean
+  path: string
+  bytes: Uint8Array | null
+  paced: boolean
+  device: string
+  filter: string
+  direction: string
+  /** 0 in a replay: the recording's. */
+  snaplen: number
+  promiscuous: boolean
+  ringPackets: number
+  ringBytes: number
+  kernelBuffer: number
+  latency: number
+  fallBack: boolean
+  statsInterval: number
+  precision: string
+  directory: string
+  version: string
+  nodeVersion: string
+}
+
+/** What the addon is asked to record. `reason`, `labels` and `attack` are JSON texts; `Infinity` is no bound. */
+export interface NativeRecording {
+  handle: number
+  kind: 'incident' | 'manual' | 'dump'
+  id: string
+  path: string
+  reportPath: string
+  reason: string
+  labels: string
+  attack: string
+  since: bigint | null
+  capPackets: number
+  capBytes: number
+  capDuration: number
+  resolutionPackets: number
+  resolutionDuration: number
+  resolutionReserve: boolean
+  statsInterval: number
+}
+
+/**
+ * The events of native/incident/session.h: `json` is the text of what goes with one, `boundary` the number to hand to
+ * `continue()` when the listeners of a lock-step `stats` are done, else 0. Each comes in a turn of its own.
+ */
+export type NativeListener = (name: string, handle: number, json: string, boundary: number) => void
+
+/** The `Ring` of native/binding/ring_wrap.h. After `closed` there are no more events, and `join()` must be called. */
+export interface NativeRing {
+  start(): void
+  open(recording: NativeRecording): void
+  resolve(handle: number, withResolution: boolean): void
+  continue(boundary: number): void
+  begin(): void
+  close(): void
+  packets(handle: number): number
+  forget(handle: number): void
+  ref(): void
+  unref(): void
+  join(): void
+}
+
+export interface Addon {
+  Ring: new (config: NativeConfig, listener: NativeListener) => NativeRing
+  devices(): Device[]
+}
+
+let addon: Addon | undefined
+
+/**
+ * The addon, loaded when it is first needed: importing this library must work anywhere.
+ * @throws {PcapRingError} `ERR_PCAP_NATIVE_MISSING`
+ */
+export function loadAddon(): Addon {
+  if (addon !== undefined) return addon
+  try {
+    const load = require('node-gyp-build') as (directory: string) => Addon
+    addon = load(join(__dirname, '..'))
+    return addon
+  } catch (cause) {
+    throw new PcapRingError(
+      'ERR_PCAP_NATIVE_MISSING',
+      `the native addon for ${process.platform}-${process.arch} cannot be loaded (${(cause as Error).message.split('\n')[0]}). ` +
+        'Capture is for Linux: install libpcap (apt-get install libpcap0.8), or build the addon with a C++20 compiler ' +
+        'and libpcap-dev: npm rebuild @flowtriq/pcap-ring',
+      { cause },
+    )
+  }
+}

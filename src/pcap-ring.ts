@@ -1,0 +1,522 @@
+import { EventEmitter } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+import { emptyStats } from './empty-stats.js'
+import type { PcapRingErrorCode } from './errors.js'
+import { PcapRingError } from './errors.js'
+import type { Incident, IncidentControl } from './incident.js'
+import { makeIncident } from './incident.js'
+import type { NativeRing } from './native.js'
+import { loadAddon } from './native.js'
+import type { Cap, IncidentSettings, Resolution, RingSettings } from './options.js'
+import {
+  judgeFreezeOptions,
+  judgeManualOptions,
+  judgeObject,
+  judgePath,
+  judgeRingOptions,
+  judgeSignal,
+} from './options.js'
+import type {
+  CapReason,
+  Device,
+  DumpReport,
+  FreezeOptions,
+  IncidentReport,
+  ManualOptions,
+  PcapRingEvents,
+  PcapRingOptions,
+  Section,
+  Stats,
+} from './types.js'
+
+/** A failure as the core tells of it (native/incident/types.h, ErrorJson). */
+interface NativeFailure {
+  code: PcapRingErrorCode
+  message: string
+  errno?: number
+  syscall?: string
+}
+
+const toError = (json: string): PcapRingError => {
+  const { code, message, errno, syscall } = JSON.parse(json) as NativeFailure
+  return new PcapRingError(code, message, { errno, syscall })
+}
+
+let version: string | undefined
+/** Of this library, for reports. Read when the first ring is made. */
+function libraryVersion(): string {
+  version ??= (JSON.parse(readFileSync(join(__dirname, '..', 'package.json'), 'utf8')) as { version: string }).version
+  return version
+}
+
+/** The network devices. Those without a permission to capture are listed too. */
+export function devices(): Device[] {
+  return loadAddon().devices()
+}
+
+interface Dump {
+  resolve(report: DumpReport): void
+  reject(error: Error): void
+}
+
+const noBounds: Cap = { packets: Infinity, bytes: Infinity, duration: Infinity }
+const noResolution: Resolution = { packets: 0, duration: 0, reserve: false }
+
+/**
+ * The newest packets of a device, or of a recording that is replayed, kept in memory; and the incidents that are
+ * written from them.
+ *
+ * `new PcapRing()` judges types and ranges and throws at once: `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`,
+ * `ERR_OUT_OF_RANGE`, `ERR_PCAP_NATIVE_MISSING`.
+ */
+export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDisposable {
+  readonly #settings: RingSettings
+  #native: NativeRing | null = null
+  #mode: 'idle' | 'capture' | 'statistics' | 'closed' = 'idle'
+  #device: string | null
+  #refed = true
+  #stats: Stats = emptyStats('capture')
+  #lastHandle = 0
+  readonly #open = new Map<number, IncidentControl>()
+  readonly #dumps = new Map<number, Dump>()
+  /** The lock-step boundary whose listeners are being waited for, 0 for none. */
+  #boundary = 0
+  #starting: Promise<void> | null = null
+  #startEnds: { resolve(): void; reject(error: unknown): void } | null = null
+  /** Why a start under way will fail, once the core has ended. */
+  #startFailure: unknown = null
+  #closing: Promise<void> | null = null
+  #closed: (() => void) | null = null
+
+  constructor(options?: PcapRingOptions) {
+    // A host may have turned captureRejections on for all emitters: what its listeners reject with is its own.
+    super({ captureRejections: false })
+    this.#settings = judgeRingOptions(options)
+    this.#device = this.#settings.device === '' ? null : this.#settings.device
+    loadAddon()
+  }
+
+  /** `'idle'` until `start()` has resolved. */
+  get mode(): 'idle' | 'capture' | 'statistics' | 'closed' {
+    return this.#mode
+  }
+
+  /** The device that is captured on, the default route's once `start()` has found it; null in a replay. */
+  get device(): string | null {
+    return this.#device
+  }
+
+  /** The open incidents. */
+  get incidents(): readonly Incident[] {
+    return Array.from(this.#open.values(), ({ incident }) => incident)
+  }
+
+  /**
+   * Resolves when packets are captured, or (without the permission to) in statistics-only mode. Concurrent calls share
+   * one start; after a rejection it may be tried again.
+   * @throws (rejects) {PcapRingError} `ERR_PCAP_PERMISSION` with `fallback: false`, `_NO_SUCH_DEVICE`, `_DEVICE_DOWN`,
+   *   `_BAD_FILTER`, `_BAD_FILE`, `_WRITE` and `_NO_SPACE` for the directory, `_CLOSED`; the signal's reason
+   */
+  async start(options?: { signal?: AbortSignal | undefined }): Promise<void> {
+    const signal = judgeSignal(judgeObject(options, 'options').signal)
+    if (this.#closing !== null) throw closedError()
+    signal?.throwIfAborted()
+    this.#starting ??= this.#launch()
+    if (signal === undefined) return this.#starting
+    const abort = (): void => {
+      if (this.#mode === 'idle') this.#cancelStart(signal.reason)
+    }
+    signal.addEventListener('abort', abort, { once: true })
+    try {
+      await this.#starting
+    } finally {
+      signal.removeEventListener('abort', abort)
+    }
+  }
+
+  /**
+   * Freezes the ring: what it holds opens the file of a new incident, and what follows is recorded until `resolve()`
+   * or the cap. The boundary is the moment of the call.
+   * @throws `ERR_INVALID_ARG_*`, `ERR_OUT_OF_RANGE`; {PcapRingError} `ERR_PCAP_NOT_STARTED`, `_CLOSED`, and
+   *   `_FILE_EXISTS` for an id that is open in this ring
+   */
+  freeze(options?: FreezeOptions): Incident {
+    const settings = judgeFreezeOptions(options, this.#settings)
+    return this.#openIncident('incident', settings).incident
+  }
+
+  /**
+   * Records from now on, on demand; ends by itself after 30 s or 10,000 packets unless `cap` says otherwise.
+   * @throws as {@link freeze}
+   */
+  capture(options?: ManualOptions): Incident {
+    const { settings, signal } = judgeManualOptions(options, this.#settings)
+    const { incident } = this.#openIncident('manual', settings)
+    if (signal !== undefined) {
+      const end = (): void => void incident.resolve()
+      if (signal.aborted) {
+        end()
+      } else {
+        signal.addEventListener('abort', end, { once: true })
+        const forget = (): void => signal.removeEventListener('abort', end)
+        incident.finished.then(forget, forget)
+      }
+    }
+    this.#releaseAfterTurn()
+    return incident
+  }
+
+  /**
+   * Writes the ring as it stands, its newest `ring.packets` packets, to a new file. The ring goes on.
+   * @throws (rejects) `ERR_INVALID_ARG_*`; {PcapRingError} `ERR_PCAP_FILE_EXISTS`, `_NOT_STARTED`, `_CLOSED`, `_WRITE`,
+   *   `_NO_SPACE`; `_PERMISSION` in statistics-only mode
+   */
+  async dump(file: string): Promise<DumpReport> {
+    const path = judgePath(file, 'file')
+    const native = this.#started()
+    if (this.#mode === 'statistics') {
+      throw new PcapRingError('ERR_PCAP_PERMISSION', 'there are no packets to dump: the ring only has statistics')
+    }
+    return new Promise((resolve, reject) => {
+      const handle = ++this.#lastHandle
+      this.#dumps.set(handle, { resolve, reject })
+      native.open(this.#recording(handle, 'dump', path, '', emptyIncident))
+    })
+  }
+
+  /** The last completed interval; all zero before the first. Calling it changes nothing. */
+  stats(): Stats {
+    return this.#stats
+  }
+
+  /** Completes every open incident, without waiting for resolution sections, and ends the ring. Idempotent, final. */
+  close(): Promise<void> {
+    this.#closing ??= new Promise((resolve) => {
+      this.#closed = resolve
+      if (this.#native === null) {
+        // Nothing runs; the event still comes in a later turn.
+        setImmediate(() => this.#onClosed())
+      } else {
+        if (this.#mode === 'idle') this.#startFailure ??= closedError()
+        this.#native.close()
+      }
+    })
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** A started ring keeps the process alive (the default). */
+  ref(): this {
+    this.#refed = true
+    this.#native?.ref()
+    return this
+  }
+
+  /** A started ring does not keep the process alive. */
+  unref(): this {
+    this.#refed = false
+    this.#native?.unref()
+    return this
+  }
+
+  #started(): NativeRing {
+    if (this.#closing !== null || this.#mode === 'closed') throw closedError()
+    if (this.#native === null || this.#mode === 'idle') {
+      throw new PcapRingError('ERR_PCAP_NOT_STARTED', 'the ring has not been started; await start() first')
+    }
+    return this.#native
+  }
+
+  // ------------------------------------------------------------------------------------------- start and end
+
+  #launch(): Promise<void> {
+    const { Ring } = loadAddon()
+    const settings = this.#settings
+    const { file } = settings
+    this.#startFailure = null
+    this.#native = new Ring(
+      {
+        replay: file !== null,
+        path: typeof file === 'string' ? file : '',
+        bytes: typeof file === 'string' ? null : file,
+        paced: settings.pace === 'recorded',
+        device: settings.device,
+        filter: settings.filter,
+        direction: settings.direction,
+        snaplen: settings.snaplen,
+        promiscuous: settings.promiscuous,
+        ringPackets: settings.ringPackets,
+        ringBytes: settings.ringBytes,
+        kernelBuffer: settings.kernelBuffer,
+        latency: settings.latency,
+        fallBack: settings.fallback !== false,
+        statsInterval: settings.statsInterval,
+        precision: settings.precision,
+        directory: settings.directory,
+        version: libraryVersion(),
+        nodeVersion: process.version,
+      },
+      (name, handle, json, boundary) => this.#onNative(name, handle, json, boundary),
+    )
+    if (!this.#refed) this.#native.unref()
+    const started = new Promise<void>((resolve, reject) => {
+      this.#startEnds = { resolve, reject }
+    })
+    this.#native.start()
+    return started
+  }
+
+  #cancelStart(reason: unknown): void {
+    this.#startFailure ??= reason
+    this.#native?.close()
+  }
+
+  #onStarted({ mode, device }: { mode: 'capture' | 'statistics'; device: string | null }): void {
+    // Aborted or closed meanwhile: the core is ending already.
+    if (this.#startFailure !== null) return
+    this.#mode = mode
+    this.#device = device
+    this.#stats = emptyStats(mode)
+    this.#startEnds?.resolve()
+    this.#startEnds = null
+    this.#emit('start')
+    // Whoever awaits start() has this turn to freeze, capture or listen before the first packet is read.
+    if (this.#settings.file !== null) setImmediate(() => this.#native?.begin())
+  }
+
+  /** The core has ended: its threads have nothing left to do. */
+  #onClosed(): void {
+    this.#native?.join()
+    this.#native = null
+    this.#boundary = 0
+    const error = closedError()
+    for (const control of this.#open.values()) control.failed(error)
+    for (const dump of this.#dumps.values()) dump.reject(error)
+    this.#open.clear()
+    this.#dumps.clear()
+    if (this.#startEnds !== null) {
+      const { reject } = this.#startEnds
+      this.#startEnds = null
+      this.#starting = null
+      reject(this.#startFailure)
+      // A start that failed may be tried again.
+      if (this.#closing === null) return
+    }
+    this.#mode = 'closed'
+    this.#closing ??= Promise.resolve()
+    this.#emit('close')
+    this.#closed?.()
+  }
+
+  // ------------------------------------------------------------------------------------------- incidents
+
+  #openIncident(kind: 'incident' | 'manual', settings: IncidentSettings): IncidentControl {
+    const native = this.#started()
+    const { id } = settings
+    for (const { incident } of this.#open.values()) {
+      if (incident.id === id) throw new PcapRingError('ERR_PCAP_FILE_EXISTS', `incident ${id} is open in this ring`)
+    }
+    const stem = join(this.#settings.directory, `incident_${id}`)
+    const handle = ++this.#lastHandle
+    const control = makeIncident({
+      id,
+      file: this.#mode === 'statistics' ? null : `${stem}.pcap`,
+      packets: () => this.#native?.packets(handle) ?? 0,
+      resolve: (withResolution) => {
+        this.#native?.resolve(handle, withResolution)
+        this.#releaseAfterTurn()
+      },
+    })
+    this.#open.set(handle, control)
+    native.open(this.#recording(handle, kind, `${stem}.pcap`, `${stem}.json`, settings))
+    return control
+  }
+
+  #recording(
+    handle: number,
+    kind: 'incident' | 'manual' | 'dump',
+    path: string,
+    reportPath: string,
+    { id, reason, labels, attack, since, cap, resolution }: IncidentSettings,
+  ): Parameters<NativeRing['open']>[0] {
+    return {
+      handle,
+      kind,
+      id,
+      path,
+      reportPath,
+      reason: JSON.stringify(reason),
+      labels: JSON.stringify(labels),
+      attack,
+      since,
+      capPackets: cap.packets,
+      capBytes: cap.bytes,
+      capDuration: cap.duration,
+      resolutionPackets: resolution.packets,
+      resolutionDuration: resolution.duration,
+      resolutionReserve: resolution.reserve,
+      statsInterval: this.#settings.statsInterval,
+    }
+  }
+
+  #onFinished(handle: number, json: string): void {
+    const dump = this.#dumps.get(handle)
+    if (dump !== undefined) {
+      this.#dumps.delete(handle)
+      dump.resolve(JSON.parse(json) as DumpReport)
+      return
+    }
+    const control = this.#open.get(handle)
+    if (control === undefined) return
+    const report = JSON.parse(json) as IncidentReport
+    this.#forget(handle)
+    control.finished(report)
+    this.#emit('resolve', control.incident, report)
+  }
+
+  #onFailed(handle: number, error: PcapRingError): void {
+    const dump = this.#dumps.get(handle)
+    if (dump !== undefined) {
+      this.#dumps.delete(handle)
+      dump.reject(error)
+      return
+    }
+    const control = this.#open.get(handle)
+    this.#forget(handle)
+    control?.failed(error)
+  }
+
+  #forget(handle: number): void {
+    this.#open.delete(handle)
+    this.#native?.forget(handle)
+  }
+
+  // ------------------------------------------------------------------------------------------- events
+
+  #onNative(name: string, handle: number, json: string, boundary: number): void {
+    const control = this.#open.get(handle)
+    switch (name) {
+      case 'started':
+        return this.#onStarted(JSON.parse(json))
+      case 'startFailed':
+        this.#startFailure ??= toError(json)
+        return
+      case 'stats':
+        return this.#onStats(JSON.parse(json) as Stats, boundary)
+      case 'warning':
+        return this.#warn(toError(json))
+      case 'freeze':
+        if (control !== undefined) this.#emit('freeze', control.incident)
+        return
+      case 'flush': {
+        const sections = JSON.parse(json) as Section[]
+        control?.flushed(sections)
+        if (control !== undefined) this.#emit('flush', control.incident, sections)
+        return
+      }
+      case 'flushFailed':
+        return control?.flushFailed(toError(json))
+      case 'cap':
+        control?.capped()
+        if (control !== undefined) this.#emit('cap', control.incident, JSON.parse(json) as CapReason)
+        return
+      case 'finished':
+        return this.#onFinished(handle, json)
+      case 'failed':
+        return this.#onFailed(handle, toError(json))
+      case 'down':
+        return void this.#emit('down', toError(json))
+      case 'up':
+        return void this.#emit('up')
+      case 'end':
+        return void this.#emit('end')
+      case 'died':
+        this.#closing ??= new Promise((resolve) => {
+          this.#closed = resolve
+        })
+        return void this.#emit('error', toError(json))
+      case 'closed':
+        return this.#onClosed()
+    }
+  }
+
+  #warn(error: PcapRingError): void {
+    if (this.listenerCount('warning') > 0) this.#emit('warning', error)
+    else process.emitWarning(error)
+  }
+
+  /** What a listener throws is the host's own error: it surfaces as such, and the ring's own work goes on. */
+  #emit<K extends keyof PcapRingEvents>(name: K, ...args: PcapRingEvents[K]): void {
+    try {
+      // The map's tuple and EventEmitter's own conditional type are the same; TypeScript cannot see it here.
+      ;(this.emit as (name: K, ...args: PcapRingEvents[K]) => boolean).call(this, name, ...args)
+    } catch (error) {
+      surface(error)
+    }
+  }
+
+  #onStats(stats: Stats, boundary: number): void {
+    this.#stats = stats
+    if (boundary === 0) return this.#emit('stats', stats)
+
+    this.#boundary = boundary
+    const settling: Promise<unknown>[] = []
+    for (const listener of this.rawListeners('stats')) {
+      try {
+        const returned: unknown = Reflect.apply(listener, this, [stats])
+        if (isThenable(returned)) settling.push(Promise.resolve(returned))
+      } catch (error) {
+        surface(error)
+      }
+    }
+    if (settling.length === 0) return this.#release(boundary)
+    const settled = settling.map((promise) => {
+      // A rejection stays the host's: this branch of it has no handler.
+      void promise.then()
+      return promise.catch(() => {})
+    })
+    void Promise.all(settled).then(() => this.#release(boundary))
+  }
+
+  #release(boundary: number): void {
+    if (this.#boundary !== boundary) return
+    this.#boundary = 0
+    this.#native?.continue(boundary)
+  }
+
+  /**
+   * Who waits inside a listener for what only later packets can bring would wait for ever: the replay goes on, once all
+   * that this turn asks for has been asked.
+   */
+  #releaseAfterTurn(): void {
+    const boundary = this.#boundary
+    if (boundary !== 0) setImmediate(() => this.#release(boundary))
+  }
+}
+
+const emptyIncident: IncidentSettings = {
+  id: '',
+  reason: null,
+  labels: {},
+  attack: 'null',
+  since: null,
+  cap: noBounds,
+  resolution: noResolution,
+}
+
+const closedError = (): PcapRingError => new PcapRingError('ERR_PCAP_CLOSED', 'the ring is closed; make a new one')
+
+const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+
+/** As an uncaught exception, outside of whatever is on the stack. */
+function surface(error: unknown): void {
+  process.nextTick(() => {
+    throw error
+  })
+}

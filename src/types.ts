@@ -1,0 +1,467 @@
+import type { PcapRingError } from './errors.js'
+import type { Incident } from './incident.js'
+
+/** A number of milliseconds, or a string with its unit: `'250ms'`, `'30s'`, `'15m'`, `'12h'`, `'7d'`. */
+export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
+
+/** Digits of a second in a file and in the times that go with it: 6 or 9. Micro cuts, never rounds. */
+export type Precision = 'micro' | 'nano'
+
+/** As the interface sees it. `'in'` is all that it did not send. */
+export type Direction = 'in' | 'out' | 'both'
+
+/** The file format of what is written. */
+export type CaptureFormat = 'pcap'
+
+/** Which of the three caps ended the recording of an incident. */
+export type CapReason = 'packets' | 'bytes' | 'duration'
+
+/** The stretches of a capture file, in file order. `capture` stands for `attack` in a manual incident. */
+export type SectionName = 'history' | 'pre-buffer' | 'onset' | 'attack' | 'capture' | 'resolution'
+
+/** What happens without the permission to capture: figures of the operating system, or a rejected `start()`. */
+export type Fallback = 'statistics' | false
+
+// ---------------------------------------------------------------------------------------------- options
+
+/** The bounds of a capture file, whichever is reached first. */
+export interface CapOptions {
+  /**
+   * Packets in the whole file, everything from before the freeze included. If smaller than what stands before the
+   * freeze, the newest are kept.
+   * @default 10_000
+   */
+  packets?: number | undefined
+  /** Bytes of the whole file. Unbounded unless given. */
+  bytes?: number | undefined
+  /** Time from the freeze on. Unbounded unless given; 30 s in a manual capture. */
+  duration?: Duration | undefined
+}
+
+/** What is still recorded after `resolve()`, inside the cap, whichever ends first. */
+export interface ResolutionOptions {
+  /**
+   * 0: no resolution section, `resolve()` ends at once.
+   * @default 100
+   */
+  packets?: number | undefined
+  /**
+   * 0: no resolution section, `resolve()` ends at once.
+   * @default '1s'
+   */
+  duration?: Duration | undefined
+  /**
+   * Keep `packets` of the cap free for the resolution section.
+   * @default false
+   */
+  reserve?: boolean | undefined
+}
+
+/** What is kept while nothing is going on. */
+export interface RingOptions {
+  /**
+   * Newest packets kept, 1…1,000,000.
+   * @default 500
+   */
+  packets?: number | undefined
+  /**
+   * Bound of all packet bytes held while no incident is open, at least `snaplen` + 64 KiB. Big packets may fill it
+   * first: fewer are kept then, and `stats().ring` says so.
+   * @default 4 KiB × `packets`, at least 2 MiB
+   */
+  bytes?: number | undefined
+}
+
+/** Options of a {@link PcapRing}; all have defaults. */
+export interface PcapRingOptions {
+  /**
+   * The network device to capture on. `'any'` is refused: open one ring per device. Exclusive with `file`.
+   * @default the device of the default route
+   */
+  device?: string | undefined
+  /**
+   * A recording (path, file URL or bytes; .pcap or .pcapng) to replay in place of a device. Exclusive with `device`.
+   */
+  file?: string | URL | Uint8Array | undefined
+  /**
+   * Replay only. `'lockstep'`: as fast as the machine allows, in packet time, waiting for the `stats` listeners.
+   * `'recorded'`: at the pace of the recording.
+   * @default 'lockstep'
+   */
+  pace?: 'lockstep' | 'recorded' | undefined
+  /** BPF expression (pcap-filter(7)). Without one, everything. */
+  filter?: string | undefined
+  /**
+   * A recording without directions is all `'in'`.
+   * @default 'both'
+   */
+  direction?: Direction | undefined
+  /**
+   * Bytes kept per packet, 64…262,144; enforced in the kernel.
+   * @default 2048; in a replay: the recording's
+   */
+  snaplen?: number | undefined
+  /**
+   * For mirror ports: true.
+   * @default false
+   */
+  promiscuous?: boolean | undefined
+  ring?: RingOptions | undefined
+  /** 0: neither onset nor history is kept. */
+  lookback?: 0 | undefined
+  /** Bounds of every incident's file; `freeze()` may override them. */
+  cap?: CapOptions | undefined
+  /** What is recorded after every incident's `resolve()`; `freeze()` may override it. */
+  resolution?: ResolutionOptions | undefined
+  /**
+   * Where incidents are written. Resolved at construction, created (mode 0700) and write-probed by `start()`; an
+   * existing one keeps its mode.
+   * @default 'captures'
+   */
+  directory?: string | undefined
+  /** @default 'pcap' */
+  format?: CaptureFormat | undefined
+  /** @default 'micro' */
+  precision?: Precision | undefined
+  /**
+   * Time between two `stats` events, 50 ms…60 s.
+   * @default '250ms'
+   */
+  statsInterval?: Duration | undefined
+  /**
+   * Bytes of the kernel's buffer, 1 MiB…1 GiB.
+   * @default 2 MiB
+   */
+  kernelBuffer?: number | undefined
+  /**
+   * Longest time the kernel may hold a packet back, 1 ms…1 s.
+   * @default '100ms'
+   */
+  latency?: Duration | undefined
+  /** Share of one core for the capture thread while no incident is open. `null`: never sample. */
+  cpuBudget?: null | undefined
+  /**
+   * `false`: without the permission to capture, `start()` rejects with `ERR_PCAP_PERMISSION`.
+   * @default 'statistics'
+   */
+  fallback?: Fallback | undefined
+}
+
+/** Options of `freeze()`. Those the ring has too are merged key by key over the ring's. */
+export interface FreezeOptions {
+  /**
+   * Names the file: `incident_<id>.pcap`. `[A-Za-z0-9._-]{1,64}`, not starting with a dot.
+   * @default 8 random hex digits
+   */
+  id?: string | undefined
+  /** For the report; at most 1 KiB. */
+  reason?: string | undefined
+  /** For the report; at most 4 KiB in all. */
+  labels?: Record<string, string> | undefined
+  /** The host's own idea of when the attack began, for `coverage`: a Date or a time string as we hand them out. */
+  since?: Date | string | undefined
+  cap?: CapOptions | undefined
+  resolution?: ResolutionOptions | undefined
+  /** From a detector; kept in the report. */
+  attack?: Attack | undefined
+}
+
+/** Options of `capture()`. */
+export interface ManualOptions {
+  /**
+   * Names the file: `incident_<id>.pcap`. `[A-Za-z0-9._-]{1,64}`, not starting with a dot.
+   * @default 8 random hex digits
+   */
+  id?: string | undefined
+  /** For the report; at most 1 KiB. */
+  reason?: string | undefined
+  /** For the report; at most 4 KiB in all. */
+  labels?: Record<string, string> | undefined
+  /** Aborting ends the capture like `resolve()`. */
+  signal?: AbortSignal | undefined
+  /** @default { packets: 10_000, duration: '30s' } */
+  cap?: CapOptions | undefined
+}
+
+// ---------------------------------------------------------------------------------------------- statistics
+
+/** Packets by transport protocol; fragments count by the protocol they carry. */
+export interface Protocols {
+  tcp: number
+  udp: number
+  icmp: number
+  other: number
+}
+
+/** TCP packets by flags; `synack` are not counted in `syn`, nor in `ack`. */
+export interface TcpFlags {
+  syn: number
+  synack: number
+  ack: number
+  rst: number
+  fin: number
+}
+
+/** Packets, bytes (original lengths) and their rates per second; bps in bits. */
+export interface TrafficCounts {
+  packets: number
+  bytes: number
+  pps: number
+  bps: number
+}
+
+interface StatsBase extends TrafficCounts {
+  /** End of the interval. */
+  time: string
+  /** Length of the interval, ms; 0 before the first has ended. */
+  interval: number
+  /** The kernel kept 1 of this many packets at the end of the interval; figures are scaled. 1: every packet. */
+  sampling: number
+  /** What the interface did not send. */
+  inbound: TrafficCounts
+}
+
+/** The last completed interval while packets are captured. Matched by the filter, in the directions asked for. */
+export interface StatsCapture extends StatsBase {
+  mode: 'capture'
+  protocols: Protocols
+  tcpFlags: TcpFlags
+  /** IP fragments. */
+  fragments: number
+  /** Packets that the kernel and the interface dropped in the interval. */
+  loss: { kernel: number; interface: number }
+  /** What the ring holds. `span`: ms between its oldest and its newest packet. */
+  ring: { packets: number; bytes: number; span: number; oldest: string | null }
+  /** Since `start()`. */
+  total: { packets: number; bytes: number; kernelLoss: number; interfaceLoss: number }
+}
+
+/** The last completed interval in statistics-only mode: figures of the operating system's interface counters. */
+export interface StatsStatistics extends StatsBase {
+  mode: 'statistics'
+  protocols: null
+  tcpFlags: null
+  fragments: null
+  loss: { kernel: null; interface: number }
+  ring: null
+  /** Since `start()`. */
+  total: { packets: number; bytes: number; kernelLoss: null; interfaceLoss: number }
+}
+
+/** The figures of an interval; `mode` tells the two shapes apart. */
+export type Stats = StatsCapture | StatsStatistics
+
+// ---------------------------------------------------------------------------------------------- incidents
+
+export type AmplificationProtocol =
+  | 'dns'
+  | 'ntp'
+  | 'ssdp'
+  | 'memcached'
+  | 'cldap'
+  | 'snmp'
+  | 'chargen'
+  | 'qotd'
+  | 'portmap'
+  | 'ws-discovery'
+
+export type Vector =
+  | 'udp-flood'
+  | 'syn-flood'
+  | 'synack-reflection'
+  | 'ack-flood'
+  | 'rst-flood'
+  | 'icmp-flood'
+  | 'fragment-flood'
+  | `${AmplificationProtocol}-amplification`
+  | 'multi-vector'
+  | 'unknown'
+
+export type Severity = 'low' | 'medium' | 'high' | 'critical'
+
+/** What a detector saw. Rates are inbound; bps in bits. */
+export interface Attack {
+  at: string
+  onsetAt: string | null
+  pps: number
+  bps: number
+  baseline: { pps: number; bps: number }
+  cause: 'pps' | 'bps' | 'baseline'
+  vector: Vector
+  severity: Severity
+}
+
+/** A stretch of a capture file. Sections without packets are left out. */
+export interface Section {
+  name: SectionName
+  packets: number
+  /** Sum of original lengths. */
+  bytes: number
+  /** Smallest and largest packet time. */
+  from: string
+  to: string
+  /** Counted from 1, as Wireshark does. */
+  firstFrame: number
+  lastFrame: number
+  /** The kernel kept 1 of `min`…`max` packets; null: every packet. */
+  sampling: { min: number; max: number } | null
+}
+
+/** Packets that are missing between the first and the last packet of the file. */
+export interface Gap {
+  from: string
+  to: string
+  /** null: it cannot be told how many. */
+  packets: number | null
+  /** Whether `packets` was counted rather than estimated. */
+  exact: boolean
+  reason: 'ring' | 'kernel' | 'sampling' | 'device-down' | 'clock'
+}
+
+/** How much of the attack and of what came before it the file shows. */
+export interface Coverage {
+  /** When the attack began: by the kept onset, else by `since`. */
+  onsetAt: string | null
+  onsetSource: 'watch' | 'since' | null
+  preOnsetPackets: number
+  /** ms between the first packet in the file and the onset. */
+  preOnsetSpan: number
+  /** Nothing is missing between the first and the last packet. */
+  complete: boolean
+  gaps: Gap[]
+  /** Steps back in the packets' time; `largestBackStep` in ms. */
+  clock: { backSteps: number; largestBackStep: number }
+}
+
+/** A highest rate, and the start of the slot in which it was reached. */
+export interface Peak {
+  value: number
+  at: string
+}
+
+/** Figures from freeze to resolve, also after the cap and in statistics-only mode. */
+export interface IncidentStatistics {
+  packets: number
+  bytes: number
+  peakPps: Peak
+  /** In bits of original lengths. */
+  peakBps: Peak
+  /** null in statistics-only mode, as the two that follow. */
+  protocols: Protocols | null
+  tcpFlags: TcpFlags | null
+  fragments: number | null
+  /** At most 600 slots. */
+  timeline: { at: string; packets: number; bytes: number }[]
+}
+
+/** Where, with what and by which clock the evidence was taken. */
+export interface Custody {
+  host: { hostname: string; bootId: string; kernel: string }
+  software: { version: string; libpcap: string; node: string }
+  /** null in a replay. `speed` in Mbit/s. */
+  device: {
+    name: string
+    index: number
+    mac: string | null
+    mtu: number
+    speed: number | null
+    driver: string | null
+    promiscuous: boolean
+  } | null
+  /** The system clock as the kernel judges it; null: unknown. */
+  clock: { synchronised: boolean | null; maxErrorUs: number | null }
+}
+
+/**
+ * All that is known about a finished incident; the same object is the JSON file beside the capture.
+ * Times are ISO 8601 UTC with 6 fractional digits (9 with `precision: 'nano'`), packet time in a replay.
+ */
+export interface IncidentReport {
+  version: 1
+  id: string
+  kind: 'incident' | 'manual'
+  reason: string | null
+  labels: Record<string, string>
+  attack: Attack | null
+  source: 'device' | 'file'
+  mode: 'capture' | 'statistics'
+  /** Absolute path of the capture; null in statistics-only mode. */
+  file: string | null
+  format: CaptureFormat
+  /** `'EN10MB'` and so on, as libpcap names them. */
+  linkType: string
+  snaplen: number
+  filter: string | null
+  direction: Direction
+  /** Size of the file. */
+  bytes: number
+  /** Packets in the file. */
+  packets: number
+  /** Of the bytes written, hexadecimal; may be null in a recovered one. */
+  sha256: string | null
+  capped: CapReason | null
+  /** Its writer died; a later `start()` cut the file back to its last whole record. */
+  recovered: boolean
+  /** The code of what went wrong, e.g. `'ERR_PCAP_NO_SPACE'`. */
+  error: string | null
+  frozenAt: string
+  resolvedAt: string
+  /** From freeze to resolve, ms. */
+  duration: number
+  /** Smallest and largest packet time in the file; null in an empty one. */
+  from: string | null
+  to: string | null
+  sections: Section[]
+  coverage: Coverage
+  /** Packets lost from the first packet in the file to the last. */
+  loss: { kernel: number; interface: number; writer: number }
+  statistics: IncidentStatistics
+  custody: Custody
+}
+
+/** What `dump()` wrote. */
+export interface DumpReport {
+  file: string
+  format: CaptureFormat
+  linkType: string
+  bytes: number
+  packets: number
+  /** Smallest and largest packet time; null in an empty one. */
+  from: string | null
+  to: string | null
+}
+
+/** A network device that can be captured on. */
+export interface Device {
+  name: string
+  description: string | null
+  /** IPv4 and IPv6 addresses, textual. */
+  addresses: string[]
+  up: boolean
+  running: boolean
+  loopback: boolean
+}
+
+/** Events of a {@link PcapRing}. They come in a later turn than the call that caused them. */
+export interface PcapRingEvents {
+  /** `start()` resolved: capturing, or statistics-only. */
+  start: []
+  /** An interval ended. A lock-step replay waits for what the listeners return. */
+  stats: [Stats]
+  /** Something nobody asked for went wrong; without a listener: `process.emitWarning`. */
+  warning: [PcapRingError]
+  freeze: [Incident]
+  /** Everything from before the freeze is on disk. */
+  flush: [Incident, Section[]]
+  cap: [Incident, CapReason]
+  resolve: [Incident, IncidentReport]
+  /** The device went away; it is watched for. */
+  down: [PcapRingError]
+  /** The device came back. */
+  up: []
+  /** A replay's last packet has been counted. */
+  end: []
+  /** The ring itself died; open incidents end with that code, `close` follows. */
+  error: [PcapRingError]
+  close: []
+}

@@ -1,0 +1,148 @@
+import { test } from 'tap'
+
+import { parseCommandLine, UsageError } from '../../src/cli/args.js'
+
+const parse = (line: string): unknown => parseCommandLine(line.split(' '))
+const record = { directory: undefined, filter: undefined, format: 'pcap', json: false }
+
+test('every command with everything', (t) => {
+  t.strictSame(
+    parseCommandLine([
+      'watch',
+      'eth0',
+      '--pps',
+      '50k',
+      '--bps=1.5G',
+      '--dir',
+      'd',
+      '--filter',
+      'udp port 53',
+      '--format',
+      'pcap',
+      '--json',
+    ]),
+    {
+      command: 'watch',
+      device: 'eth0',
+      directory: 'd',
+      filter: 'udp port 53',
+      format: 'pcap',
+      json: true,
+      pps: 50_000,
+      bps: 1.5e9,
+    },
+  )
+  t.strictSame(parse('replay x.pcap --pace recorded --pps 5'), {
+    command: 'replay',
+    file: 'x.pcap',
+    pace: 'recorded',
+    ...record,
+    pps: 5,
+    bps: undefined,
+  })
+  t.strictSame(parse('capture eth0 --duration 2m --packets 7'), {
+    command: 'capture',
+    device: 'eth0',
+    ...record,
+    duration: 120_000,
+    packets: 7,
+  })
+  t.strictSame(parse('report x.pcap --json'), { command: 'report', file: 'x.pcap', json: true })
+  t.strictSame(parse('devices --json'), { command: 'devices', json: true })
+  t.end()
+})
+
+test('defaults', (t) => {
+  t.strictSame(parse('watch --pps 5'), { command: 'watch', device: undefined, ...record, pps: 5, bps: undefined })
+  t.strictSame(parse('replay x --bps 5'), {
+    command: 'replay',
+    file: 'x',
+    pace: 'lockstep',
+    ...record,
+    pps: undefined,
+    bps: 5,
+  })
+  t.strictSame(parse('capture'), {
+    command: 'capture',
+    device: undefined,
+    ...record,
+    duration: 30_000,
+    packets: 10_000,
+  })
+  t.end()
+})
+
+test('the last of several counts, options stand anywhere, -- ends them, a number of ms is a duration', (t) => {
+  t.match(parse('watch --pps 5 eth0 --pps 6'), { device: 'eth0', pps: 6 })
+  t.match(parse('report -- --json'), { file: '--json', json: false })
+  t.match(parse('capture --duration 500'), { duration: 500 })
+  t.match(parse('capture --duration=250ms'), { duration: 250 })
+  t.end()
+})
+
+test('wrong usage is one line that says what to write', (t) => {
+  const wrong: [string[], RegExp][] = [
+    [[], /name a command: watch, replay, capture, report, devices; or pcap-ring --help/],
+    [['wach'], /"wach" is no command; write one of: watch, /],
+    [['constructor'], /no command/],
+    [['--frobnicate'], /no command/],
+    [['watch'], /write --pps N, --bps N or both/],
+    [['replay', 'x'], /write --pps N, --bps N or both/],
+    [['watch', 'a', 'b', '--pps', '1'], /"b" is one argument too many; write pcap-ring watch DEVICE/],
+    [['devices', 'eth0'], /one argument too many; write pcap-ring devices/],
+    [['replay', '--pps', '1'], /name a file; write pcap-ring replay FILE/],
+    [['report'], /name a file; write pcap-ring report FILE/],
+    [['report', ''], /the FILE is empty/],
+    [['watch', '--pps'], /--pps needs a value; write --pps N/],
+    [['watch', '--pps', '--json'], /--pps needs a value; write --pps N/],
+    [['watch', '--pps='], /--pps needs a value/],
+    [['watch', '--pps', 'many'], /--pps must be a number above 0, not "many"; write --pps 50000 or 50k/],
+    [['watch', '--pps', '0'], /write --pps 50000 or 50k/],
+    [['watch', '--bps=-5'], /write --bps 1000000000 or 1G/],
+    [['watch', '--bps', '1e9'], /write --bps 1000000000 or 1G/],
+    [['watch', '--pps', '1', '--json=yes'], /--json takes no value; write --json/],
+    [['watch', '--pps', '1', '--keep', '7d'], /watch has no option "--keep"; write one of: --pps, --bps, --dir/],
+    [['watch', '--pps', '1', '-x'], /no option "-x"/],
+    [['watch', '--pps', '1', '--toString'], /no option "--toString"/],
+    [['report', 'x', '--html', 'y'], /report has no option "--html"; write one of: --json/],
+    [['watch', '--pps', '1', '--format', 'pcapng'], /--format cannot be "pcapng"; write --format pcap/],
+    [['replay', 'x', '--pps', '1', '--pace', 'slow'], /--pace cannot be "slow"; write --pace recorded/],
+    [
+      ['capture', '--duration', '30'.concat(' s')],
+      /--duration must be a duration above 0, not "30 s"; write --duration 250ms/,
+    ],
+    [['capture', '--duration', '0s'], /--duration must be/],
+    [['capture', '--packets', '0'], /--packets must be a whole number from 1, not "0"; write --packets 10000/],
+    [['capture', '--packets', '1.5'], /--packets must be/],
+    [['bad\nname'], /"bad\\nname" is no command/],
+  ]
+  for (const [argv, message] of wrong) {
+    t.throws(() => parseCommandLine(argv), { name: 'UsageError', message }, argv.join(' '))
+    try {
+      parseCommandLine(argv)
+    } catch (error) {
+      t.ok(error instanceof UsageError)
+      t.notMatch((error as Error).message, '\n')
+    }
+  }
+  t.end()
+})
+
+test('help and version', (t) => {
+  t.strictSame(parse('--version'), { command: 'version' })
+  for (const line of ['--help', '-h', 'help']) {
+    t.match(parse(line), {
+      command: 'help',
+      text: /^Usage: pcap-ring COMMAND[\s\S]*watch \[DEVICE\][\s\S]*replay FILE[\s\S]*devices/,
+    })
+  }
+  for (const name of ['watch', 'replay', 'capture', 'report', 'devices']) {
+    for (const line of [`${name} --help`, `${name} -h`, `help ${name}`]) {
+      t.match(parse(line), { command: 'help', text: new RegExp(`^Usage: pcap-ring ${name}.*\\[options\\]`) }, line)
+    }
+  }
+  t.match(parse('watch --help'), { text: /--pps N .*inbound/ })
+  const { text } = parseCommandLine(['--help']) as { text: string }
+  t.ok(text.endsWith('.\n'))
+  t.end()
+})
