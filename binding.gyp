@@ -23,6 +23,13 @@
           'libraries': ['<!@(pcap-config --libs 2>/dev/null || echo -lpcap)', '-pthread'],
           'configurations': {
             'Release': { 'cflags!': ['-O3'] },
+            # For tests: run with the sanitizer's runtime preloaded (npm run build:debug, test/sanitized.test.ts).
+            'Debug': {
+              'cflags!': ['-O0', '-O2'],
+              'cflags': ['-O1', '-g', '-fsanitize=address,undefined', '-fno-omit-frame-pointer'],
+              'ldflags': ['-fsanitize=address,undefined'],
+              'defines': ['_GLIBCXX_ASSERTIONS'],
+            },
           },
         }, {
           # Elsewhere there is nothing to compile, and npm install must not fail for it.

@@ -136,8 +136,9 @@ function libpcapVersion() {
   }
 }
 
-function needAddon() {
-  const stamp = at('build', 'pcap-ring-stamp')
+// `Release` is what is used and shipped; `Debug` carries the sanitizers, for tests.
+function needAddon(configuration = 'Release') {
+  const stamp = at('build', `pcap-ring-stamp-${configuration}`)
   const sources = [...filesUnder(at('native'), (name) => /\.(cc|h)$/.test(name)), at('binding.gyp')]
   // native/test is the core's own and no part of the addon.
   const ours = sources.filter((file) => !file.startsWith(at('native', 'test')))
@@ -150,13 +151,14 @@ function needAddon() {
   ])
   const wanted = `${machine}\n${hashFiles(ours)}\n`
   const found = readStamp(stamp)
-  if (found === wanted && fs.existsSync(at('build/Release/pcap_ring.node'))) return
-  say('compiling the addon')
+  if (found === wanted && fs.existsSync(at('build', configuration, 'pcap_ring.node'))) return
+  say(`compiling the addon${configuration === 'Release' ? '' : ` (${configuration})`}`)
   // For another machine or Node everything is compiled anew; for changed sources make knows which.
   const steps = found !== '' && found.split('\n')[0] !== machine ? ['rebuild'] : ['configure', 'build']
   fs.rmSync(stamp, { force: true })
   for (const step of steps) {
     const args = [at('node_modules/node-gyp/bin/node-gyp.js'), step, '--loglevel=warn', '--jobs=max']
+    if (configuration === 'Debug') args.push('--debug')
     const nodedir = nodeDir()
     if (nodedir) args.push(`--nodedir=${nodedir}`)
     must(`node-gyp ${step}`, process.execPath, args)

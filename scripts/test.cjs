@@ -5,12 +5,14 @@
 const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
-const { at, needEverything, root, run, say } = require('./bootstrap.cjs')
+const { at, needAddon, needEverything, root, run, say } = require('./bootstrap.cjs')
 
 const args = process.argv.slice(2)
 const only = args.some((arg) => !arg.startsWith('-'))
 
 needEverything({ forTests: true })
+// The addon with the sanitizers, for test/sanitized.test.ts.
+needAddon('Debug')
 
 // Recorded captures are no part of the repository; tests that read them look where this says.
 const recorded = path.resolve(root, '../shared/captures')

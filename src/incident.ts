@@ -42,8 +42,7 @@ export class Incident implements AsyncDisposable {
   #state: IncidentState = 'capturing'
   #report: IncidentReport | null = null
 
-  /** @internal */
-  constructor(link: IncidentLink) {
+  private constructor(link: IncidentLink) {
     this.#link = link
   }
 

@@ -1,5 +1,4 @@
 import { EventEmitter } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { emptyStats } from './empty-stats.js'
@@ -30,6 +29,7 @@ import type {
   Section,
   Stats,
 } from './types.js'
+import { version } from './version.js'
 
 /** A failure as the core tells of it (native/incident/types.h, ErrorJson). */
 interface NativeFailure {
@@ -42,13 +42,6 @@ interface NativeFailure {
 const toError = (json: string): PcapRingError => {
   const { code, message, errno, syscall } = JSON.parse(json) as NativeFailure
   return new PcapRingError(code, message, { errno, syscall })
-}
-
-let version: string | undefined
-/** Of this library, for reports. Read when the first ring is made. */
-function libraryVersion(): string {
-  version ??= (JSON.parse(readFileSync(join(__dirname, '..', 'package.json'), 'utf8')) as { version: string }).version
-  return version
 }
 
 /** The network devices. Those without a permission to capture are listed too. */
@@ -258,7 +251,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
         statsInterval: settings.statsInterval,
         precision: settings.precision,
         directory: settings.directory,
-        version: libraryVersion(),
+        version,
         nodeVersion: process.version,
       },
       (name, handle, json, boundary) => this.#onNative(name, handle, json, boundary),
@@ -402,46 +395,57 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
     const control = this.#open.get(handle)
     switch (name) {
       case 'started':
-        return this.#onStarted(JSON.parse(json))
+        this.#onStarted(JSON.parse(json))
+        break
       case 'startFailed':
         this.#startFailure ??= toError(json)
-        return
+        break
       case 'stats':
-        return this.#onStats(JSON.parse(json) as Stats, boundary)
+        this.#onStats(JSON.parse(json) as Stats, boundary)
+        break
       case 'warning':
-        return this.#warn(toError(json))
+        this.#warn(toError(json))
+        break
       case 'freeze':
         if (control !== undefined) this.#emit('freeze', control.incident)
-        return
+        break
       case 'flush': {
         const sections = JSON.parse(json) as Section[]
         control?.flushed(sections)
         if (control !== undefined) this.#emit('flush', control.incident, sections)
-        return
+        break
       }
       case 'flushFailed':
-        return control?.flushFailed(toError(json))
+        control?.flushFailed(toError(json))
+        break
       case 'cap':
         control?.capped()
         if (control !== undefined) this.#emit('cap', control.incident, JSON.parse(json) as CapReason)
-        return
+        break
       case 'finished':
-        return this.#onFinished(handle, json)
+        this.#onFinished(handle, json)
+        break
       case 'failed':
-        return this.#onFailed(handle, toError(json))
+        this.#onFailed(handle, toError(json))
+        break
       case 'down':
-        return void this.#emit('down', toError(json))
+        this.#emit('down', toError(json))
+        break
       case 'up':
-        return void this.#emit('up')
+        this.#emit('up')
+        break
       case 'end':
-        return void this.#emit('end')
+        this.#emit('end')
+        break
       case 'died':
         this.#closing ??= new Promise((resolve) => {
           this.#closed = resolve
         })
-        return void this.#emit('error', toError(json))
+        this.#emit('error', toError(json))
+        break
       case 'closed':
-        return this.#onClosed()
+        this.#onClosed()
+        break
     }
   }
 
@@ -462,8 +466,10 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
 
   #onStats(stats: Stats, boundary: number): void {
     this.#stats = stats
-    if (boundary === 0) return this.#emit('stats', stats)
-
+    if (boundary === 0) {
+      this.#emit('stats', stats)
+      return
+    }
     this.#boundary = boundary
     const settling: Promise<unknown>[] = []
     for (const listener of this.rawListeners('stats')) {
@@ -474,7 +480,10 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
         surface(error)
       }
     }
-    if (settling.length === 0) return this.#release(boundary)
+    if (settling.length === 0) {
+      this.#release(boundary)
+      return
+    }
     const settled = settling.map((promise) => {
       // A rejection stays the host's: this branch of it has no handler.
       void promise.then()

@@ -1,5 +1,7 @@
 #include "engine/engine.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,9 +14,13 @@
 
 namespace pcap_ring {
 
-void LowerPriority() {
+void PrepareThread(const char* name) {
   constexpr int kNice = 10;
   setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kNice);
+  pthread_setname_np(pthread_self(), name);
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, nullptr);
 }
 
 Engine::Engine(EngineConfig config, TapQueue* queue, EngineListener* listener)
@@ -56,13 +62,14 @@ Status Engine::RunDriver() {
   if (Status resolved = ResolveDevice(); !resolved.ok()) return resolved;
   const Status status = Drive(&live_);
   if (status.code != Code::kPermission || !context_.config.fall_back) return status;
-  context_.listener->OnWarning(
-      {status.code, status.message + "; until then there are only statistics", status.error_number, status.syscall});
+  std::string message = status.message + "; until then there are only statistics";
+  if (!context_.config.live.filter.empty()) message += ", and the filter is not applied";
+  context_.listener->OnWarning({status.code, message, status.error_number, status.syscall});
   return Drive(&statistics_);
 }
 
 void Engine::Run() {
-  LowerPriority();
+  PrepareThread("pcap-ring");
   if (const Status status = RunDriver(); !status.ok()) context_.listener->OnStartFailed(status);
   TapMessage shutdown;
   shutdown.kind = TapMessage::Kind::kShutdown;

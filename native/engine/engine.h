@@ -41,7 +41,8 @@ class Engine {
   std::thread thread_;
 };
 
-// Gives the calling thread nice 10: a flood must not take the host's own time.
-void LowerPriority();
+// For each thread of ours at its start: nice 10, as a flood must not take the host's own time; a name for whoever looks
+// with top -H; and no signals, which are the host's (a write beyond a limit is then an error, not the end of the process).
+void PrepareThread(const char* name);
 
 }  // namespace pcap_ring

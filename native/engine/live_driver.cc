@@ -139,6 +139,7 @@ void LiveDriver::HandleCommands() {
 void LiveDriver::Handle(const Command& command) {
   switch (command.kind) {
     case Command::Kind::kOpen: {
+      if (closing_) break;  // the writer tells of it
       if (Status status = pipeline_->Open(command.tap); !status.ok()) {
         Die(status);
         break;
@@ -164,7 +165,11 @@ void LiveDriver::Handle(const Command& command) {
       break;
     case Command::Kind::kClose:
       closing_ = true;
-      for (const auto& tap : pipeline_->taps()) tap->RequestResolve(command.realtime_ns, false);
+      for (const auto& tap : pipeline_->taps()) {
+        // The clock may have been set since the freeze.
+        if (!tap->pending()) ClocksOf(tap->handle())->real_minus_mono_ns = command.realtime_ns - command.monotonic_ns;
+        tap->RequestResolve(command.realtime_ns, false);
+      }
       break;
     case Command::Kind::kBegin:
     case Command::Kind::kContinue:

@@ -28,10 +28,11 @@ void Pipeline::OnNewSlab(Slab* slab) {
 
 void Pipeline::RecordPacket(const Packet& packet) {
   if (congested_ && config_.wait_for_writer) WaitForWriter();
-  ring_.Push(packet);
-  ++sequence_;
+  // Freezes while the writer hangs may pin the last slab: what the ring cannot take, no tap can record.
+  const bool kept = ring_.Push(packet);
+  if (kept) ++sequence_;
   const Cursor at = ring_.last();
-  for (const auto& tap : taps_) tap->OnPacket(packet, at, congested_, loss_.totals());
+  for (const auto& tap : taps_) tap->OnPacket(packet, at, congested_ || !kept, loss_.totals());
 }
 
 // Replay only: there is no kernel buffer that could overflow meanwhile.

@@ -26,13 +26,11 @@ class Pipeline : private PacketRing::Grower {
   Pipeline(const Config& config, TapQueue* queue, EngineListener* listener);
 
   bool ok() const { return ring_.ok(); }
-  uint32_t largest_packet() const { return ring_.largest(); }
 
   void OnPacket(const Packet& packet) {
     counter_.Count(packet);
     if (taps_.empty()) {
-      ring_.Push(packet);
-      ++sequence_;
+      if (ring_.Push(packet)) ++sequence_;
     } else {
       RecordPacket(packet);
     }

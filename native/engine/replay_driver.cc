@@ -16,11 +16,7 @@ constexpr int kBatch = 512;
 ReplayDriver::ReplayDriver(EngineContext* context) : context_(context) {}
 
 Status ReplayDriver::Open() {
-  ReplaySource::Options options = context_->config.recording;
-  const size_t slack = 64 * 1024;
-  options.largest_packet = static_cast<uint32_t>(
-      std::min<size_t>(RecordingReader::kMaxCaplen, context_->config.ring_bytes - slack));
-  if (Status status = source_.Open(std::move(options)); !status.ok()) return status;
+  if (Status status = source_.Open(std::move(context_->config.recording)); !status.ok()) return status;
   Pipeline::Config config;
   config.dlt = source_.dlt();
   config.ring_packets = context_->config.ring_packets;
@@ -189,6 +185,7 @@ void ReplayDriver::Handle(const Command& command) {
       if (command.boundary == boundary_) waiting_ = false;
       break;
     case Command::Kind::kOpen: {
+      if (closing_) break;  // the writer tells of it
       if (Status status = pipeline_->Open(command.tap); !status.ok()) {
         closing_ = true;
         context_->listener->OnDied(status);

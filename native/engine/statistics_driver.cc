@@ -116,6 +116,7 @@ void StatisticsDriver::Handle(const Command& command) {
   };
   switch (command.kind) {
     case Command::Kind::kOpen: {
+      if (closing_) break;  // the writer tells of it
       taps_.push_back(std::make_unique<Tap>(command.tap, nullptr, &totals_, context_->listener));
       Tap::Origin origin;
       origin.time_ns = command.realtime_ns;

@@ -132,7 +132,7 @@ void Tap::Cap(CapReason reason, int64_t time_ns) {
 void Tap::RequestResolve(int64_t resolve_ns, bool with_resolution) {
   if (!with_resolution) spec_.resolution_packets = 0;
   if (state_ == State::kResolution) {
-    if (!with_resolution) resolution_ns_ = INT64_MIN;
+    if (!with_resolution) resolution_ns_ = std::min(resolution_ns_, resolve_ns);
     return;
   }
   resolve_ns_ = std::min(resolve_ns_, std::max(resolve_ns, freeze_ns_));
@@ -171,6 +171,7 @@ bool Tap::RoomForResolution() const {
 
 void Tap::Resolve(int64_t time_ns) {
   CloseSpan();
+  time_ns = std::max(time_ns, freeze_ns_);  // the clock may have been set back in between
   summary_.resolved_ns = time_ns;
   AddSlot(time_ns);
   summary_.traffic = *totals_ - start_totals_;

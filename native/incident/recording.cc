@@ -11,13 +11,12 @@ const auto kUnpin = [](Slab* slab) { slab->Unpin(); };
 
 // The slabs that a reader has not left behind, up to the span's last.
 void ReleaseFrom(Slab* slab, const Slab* last) {
-  while (true) {
+  while (slab != last) {
     Slab* const following = slab->next;  // read before the slab may be used again
-    const bool done = slab == last;
     slab->Unpin();
-    if (done) return;
     slab = following;
   }
+  slab->Unpin();  // its `next` is still the capture thread's
 }
 
 }  // namespace
@@ -80,7 +79,10 @@ void Recording::AppendRecord(Section section, const RecordHeader& header, Record
     walker->Skip(header, kUnpin);
     return;
   }
-  if (buffer_.size() + sizeof(PcapRecordHeader) + header.caplen > kBufferSize) Flush();
+  if (buffer_.size() + sizeof(PcapRecordHeader) + header.caplen > kBufferSize && !Flush().ok()) {
+    walker->Skip(header, kUnpin);
+    return;
+  }
   const PcapRecordHeader record =
       MakePcapRecordHeader(header.sec, header.nsec, header.caplen, header.len, facts_.precision);
   const auto* bytes = reinterpret_cast<const uint8_t*>(&record);

@@ -53,7 +53,7 @@ bool Writer::Prepare() {
 }
 
 void Writer::Run() {
-  LowerPriority();
+  PrepareThread("pcap-ring-write");
   if (Prepare()) {
     hooks_.on_ready();
     for (bool running = true; running;) {

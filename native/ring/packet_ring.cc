@@ -114,16 +114,16 @@ void PacketRing::StartAtTail() {
   oldest_ = tail_;
 }
 
-void PacketRing::Push(const Packet& packet) {
+bool PacketRing::Push(const Packet& packet) {
   if (packets_ == max_packets_) EvictOldest();
   if (Slab::kSize - tail_.offset < sizeof(RecordHeader)) {
-    if (!Extend(1)) return;
+    if (!Extend(1)) return false;
     tail_ = {tail_.slab->next, 0};
   }
   const RecordHeader header = {packet.sec, packet.nsec, std::min(packet.caplen, largest_), packet.len};
   const uint32_t size = sizeof(RecordHeader) + header.caplen;
   const uint32_t room = Slab::kSize - tail_.offset;
-  if (size > room && !Extend((size - room + Slab::kSize - 1) / Slab::kSize)) return;
+  if (size > room && !Extend((size - room + Slab::kSize - 1) / Slab::kSize)) return false;
   if (packets_ == 0) StartAtTail();
   last_ = tail_;
 
@@ -135,6 +135,7 @@ void PacketRing::Push(const Packet& packet) {
   bytes_ += header.caplen;
   last_ns_ = header.time_ns();
   newest_ns_ = std::max(newest_ns_, last_ns_);
+  return true;
 }
 
 // To the tail, over as many slabs as were made ready.

@@ -33,8 +33,9 @@ class PacketRing {
   bool ok() const { return pool_.ok() && tail_.slab != nullptr; }
   void set_grower(Grower* grower) { grower_ = grower; }
 
-  // Appends, overwriting the oldest as needed. At most largest() bytes of the packet are kept.
-  void Push(const Packet& packet);
+  // Appends, overwriting the oldest as needed. At most largest() bytes of the packet are kept. False: not kept, as
+  // readers hold every slab.
+  [[nodiscard]] bool Push(const Packet& packet);
   // The largest capture length that is sure to fit beside whatever has to go for it.
   uint32_t largest() const { return largest_; }
 

@@ -51,7 +51,7 @@ void SlabPool::GiveBack() {
   lending_ = false;
   if (lent_.memory == nullptr) return;
   if (lent_.in_use == 0) {
-    Unmap(&lent_);
+    madvise(lent_.memory, lent_.count * Slab::kSize, MADV_DONTNEED);
     return;
   }
   for (Slab* slab = lent_.free; slab != nullptr; slab = slab->link) madvise(slab->bytes, Slab::kSize, MADV_DONTNEED);
@@ -78,12 +78,7 @@ void SlabPool::Free(Slab* slab) {
   slab->link = part.free;
   part.free = slab;
   --part.in_use;
-  if (!slab->lent || lending_) return;
-  if (lent_.in_use == 0) {
-    Unmap(&lent_);
-  } else {
-    madvise(slab->bytes, Slab::kSize, MADV_DONTNEED);
-  }
+  if (slab->lent && !lending_) madvise(slab->bytes, Slab::kSize, MADV_DONTNEED);
 }
 
 }  // namespace pcap_ring

@@ -37,7 +37,8 @@ class SlabPool {
 
   bool ok() const { return own_.memory != nullptr; }
 
-  // The lent part comes (false: no memory) and goes. Slabs still in use when it goes are given back as they are freed.
+  // The lent part comes (false: no memory) and goes. Its pages go back to the system, of slabs still in use as they are
+  // freed; its addresses stay, as a reader that holds the ring's own slabs leaves the ring no others to go on with.
   bool Borrow();
   void GiveBack();
 

@@ -83,6 +83,7 @@ Status LiveSource::Open(const Options& options) {
     return Status::Error(Code::kKernel, std::string("cannot set non-blocking mode: ") + error);
   }
   linktype_ = FileLinkType(handle.get());
+  has_frame_headers_ = std::strstr(pcap_lib_version(), "TPACKET_V3") != nullptr;
   handle_ = std::move(handle);
   return Status::Ok();
 }
@@ -120,6 +121,7 @@ bool LiveSource::Outbound(const pcap_pkthdr& header, const u_char* data) {
   const int dlt = pcap_datalink(handle_.get());
   if (dlt == DLT_LINUX_SLL) return header.caplen >= 2 && data[1] == PACKET_OUTGOING;
   if (dlt == DLT_LINUX_SLL2) return header.caplen >= 11 && data[10] == PACKET_OUTGOING;
+  if (!has_frame_headers_) return false;
   const auto packet_type = [&](uint32_t offset, uint32_t inserted) -> int {
     tpacket3_hdr frame;
     std::memcpy(&frame, data - offset, sizeof frame);

@@ -53,6 +53,7 @@ class LiveSource {
   Options options_;
   PcapHandle handle_;
   uint32_t linktype_ = 1;
+  bool has_frame_headers_ = false;
   uint32_t frame_offset_ = 0;  // from the kernel's frame header to the packet, as last seen
   uint32_t last_drops_ = 0;    // libpcap counts in 32 bits
   uint64_t drops_ = 0;

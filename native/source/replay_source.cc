@@ -64,7 +64,6 @@ bool ReplaySource::Read(Item* item) {
     item->wanted = pcap_offline_filter(program_.get(), &header, packet.data) != 0;
   }
   if (options_.snaplen != 0) packet.caplen = std::min(packet.caplen, options_.snaplen);
-  packet.caplen = std::min(packet.caplen, options_.largest_packet);
   item->packet = packet;
   return true;
 }

@@ -17,12 +17,11 @@ namespace pcap_ring {
 class ReplaySource {
  public:
   struct Options {
-    std::string path;             // "": `bytes`
+    std::string path;  // "": `bytes`
     std::vector<uint8_t> bytes;
     std::string filter;
     Direction direction = Direction::kBoth;
-    uint32_t snaplen = 0;         // 0: as recorded
-    uint32_t largest_packet = 0;  // never more bytes of one packet than this
+    uint32_t snaplen = 0;  // 0: as recorded
   };
   struct Item {
     Packet packet;

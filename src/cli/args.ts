@@ -97,7 +97,7 @@ const commands: Record<Exclude<Args['command'], 'help' | 'version'>, CommandSpec
   },
   capture: {
     positional: { name: 'DEVICE', required: false },
-    summary: 'record now, with the packets just before',
+    summary: 'record from now on, for 30 s or 10,000 packets',
     options: {
       duration: { value: '30s', help: 'stop after this long (default: 30s)' },
       packets: { value: '10000', help: 'stop at this many packets (default: 10000)' },

@@ -1,6 +1,4 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-
+import { version } from '../version.js'
 import { parseCommandLine, UsageError } from './args.js'
 import { printable } from './card.js'
 import { devicesCommand } from './devices-command.js'
@@ -29,7 +27,7 @@ async function dispatch(argv: readonly string[], output: Output, stop: AbortSign
     case 'help':
       return output.out(args.text)
     case 'version':
-      return output.out(`${version()}\n`)
+      return output.out(`${version}\n`)
     case 'watch':
     case 'replay':
       return watchCommand(args, output, stop)
@@ -45,9 +43,4 @@ async function dispatch(argv: readonly string[], output: Output, stop: AbortSign
 /** What the ring refuses of the arguments is wrong usage too. */
 function isArgumentError(error: unknown): boolean {
   return /^ERR_(INVALID_ARG_|OUT_OF_RANGE)/.test(String((error as NodeJS.ErrnoException).code))
-}
-
-function version(): string {
-  const manifest = readFileSync(join(__dirname, '..', '..', 'package.json'), 'utf8')
-  return (JSON.parse(manifest) as { version: string }).version
 }

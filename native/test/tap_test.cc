@@ -1,0 +1,549 @@
+#include "engine/tap.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/pipeline.h"
+#include "incident/recording.h"
+#include "test/check.h"
+#include "test/support.h"
+
+namespace pcap_ring {
+namespace {
+
+using testing::kBase;
+using testing::MakeTap;
+
+constexpr uint32_t kSize = 100;
+constexpr int64_t kStep = kNsPerMs;
+
+// Hears of freezes and caps.
+class Listener : public EngineListener {
+ public:
+  void OnStarted(const SourceInfo&) override {}
+  void OnStartFailed(const Status&) override {}
+  void OnStats(const StatsInterval&) override {}
+  void OnFreeze(uint32_t, int64_t time_ns) override { freezes.push_back(time_ns); }
+  void OnCap(uint32_t, CapReason reason) override { caps.push_back(reason); }
+  void OnWarning(const Status&) override {}
+  void OnDown(const Status&) override {}
+  void OnUp() override {}
+  void OnReplayEnd() override {}
+  void OnDied(const Status&) override {}
+
+  std::vector<int64_t> freezes;
+  std::vector<CapReason> caps;
+};
+
+// What came out of one tap: the numbers of the packets by section.
+struct Out {
+  std::vector<uint64_t> sections[3];
+  uint64_t history = 0;
+  bool started = false;
+  std::unique_ptr<TapSummary> summary;
+
+  size_t size(Section section) const { return sections[static_cast<size_t>(section)].size(); }
+  size_t packets() const { return sections[0].size() + sections[1].size() + sections[2].size(); }
+  // All of it is one run of packets, and its sections come in order.
+  bool contiguous() const {
+    std::vector<uint64_t> all;
+    for (const auto& section : sections) all.insert(all.end(), section.begin(), section.end());
+    for (size_t i = 1; i < all.size(); ++i) {
+      if (all[i] != all[i - 1] + 1) return false;
+    }
+    return true;
+  }
+  uint64_t first(Section section) const { return sections[static_cast<size_t>(section)].front(); }
+  uint64_t last(Section section) const { return sections[static_cast<size_t>(section)].back(); }
+};
+
+// A pipeline with one tap, and packets of 100 bytes a millisecond apart: packet n is stamped n ms. `ring` 20.
+class Bench {
+ public:
+  explicit Bench(size_t ring_packets = 20) : pipeline_(Config(ring_packets), &queue_, &listener) {}
+
+  static int64_t TimeOf(uint64_t number) { return kBase + static_cast<int64_t>(number) * kStep; }
+
+  void Push(uint64_t count) {
+    for (; count > 0; --count, ++number) {
+      const int64_t time_ns = TimeOf(number);
+      // As the drivers do: boundaries first.
+      if (Tap* tap = pipeline_.Find(1); tap != nullptr && !tap->pending()) {
+        while (tap->boundary_ns() <= time_ns) tap->Cross();
+      }
+      const uint8_t data[kSize] = {};
+      pipeline_.OnPacket({time_ns / kNsPerSec, time_ns % kNsPerSec, kSize, kSize, data, false});
+      if (number % 7 == 0) End();
+    }
+    End();
+  }
+  void Freeze(const TapSpec& spec, int64_t time_ns, bool by_stamp = false) {
+    CHECK(pipeline_.Open(spec).ok());
+    pipeline_.Start(pipeline_.Find(1), time_ns, by_stamp);
+  }
+  void FreezeNow(const TapSpec& spec) { Freeze(spec, TimeOf(number)); }
+  void Resolve() { tap()->RequestResolve(TimeOf(number), true); }
+  Tap* tap() { return pipeline_.Find(1); }
+  // The tap is gone from the capture thread: it ended, and all of it was handed over.
+  bool over() {
+    End();
+    return pipeline_.Find(1) == nullptr && out.summary != nullptr;
+  }
+  void End() {
+    pipeline_.EndBatch();
+    TapMessage message;
+    while (queue_.messages.Pop(&message)) {
+      if (message.kind == TapMessage::Kind::kEnd) out.summary = std::move(message.summary);
+      if (message.kind == TapMessage::Kind::kStart) {
+        CHECK(!out.started);
+        out.started = true;
+        out.history = message.span.packets;
+      }
+      Read(message.section, message.span);
+    }
+  }
+
+  Listener listener;
+  Out out;
+  uint64_t number = 0;
+
+ private:
+  static Pipeline::Config Config(size_t ring_packets) {
+    Pipeline::Config config;
+    config.ring_packets = ring_packets;
+    return config;
+  }
+
+  void Read(Section section, const Span& span) {
+    if (span.last == nullptr) return;
+    const auto unpin = [](Slab* slab) { slab->Unpin(); };
+    RecordWalker walker(span.begin);
+    for (uint64_t i = 0; i < span.packets; ++i) {
+      const RecordHeader header = walker.Header(unpin);
+      out.sections[static_cast<size_t>(section)].push_back(static_cast<uint64_t>((header.time_ns() - kBase) / kStep));
+      walker.Skip(header, unpin);
+    }
+    ReleaseSpan({walker.cursor(), 0, span.last});
+  }
+
+  TapQueue queue_;
+  Pipeline pipeline_;
+};
+
+TEST(pre_buffer_attack_and_resolution_in_a_row) {
+  Bench bench;
+  TapSpec spec = MakeTap(1);
+  spec.resolution_packets = 5;
+  spec.resolution_ns = kNsPerSec;
+  bench.Push(50);
+  bench.FreezeNow(spec);
+  CHECK_EQ(bench.listener.freezes.size(), 1u);
+  bench.Push(30);
+  bench.Resolve();
+  CHECK(!bench.over());
+  bench.Push(20);
+  CHECK(bench.over());
+  CHECK(bench.out.contiguous());
+  CHECK_EQ(bench.out.history, 20u);
+  CHECK_EQ(bench.out.first(Section::kPreBuffer), 30u);
+  CHECK_EQ(bench.out.first(Section::kAttack), 50u);
+  CHECK_EQ(bench.out.size(Section::kAttack), 30u);
+  CHECK_EQ(bench.out.size(Section::kResolution), 5u);
+  CHECK(bench.out.summary->capped == CapReason::kNone);
+  CHECK_EQ(bench.out.summary->resolved_ns, Bench::TimeOf(80));
+  CHECK_EQ(bench.out.summary->traffic.packets, 30u);
+  CHECK_EQ(spec.progress->load(), 55u);
+  CHECK_EQ(bench.listener.caps.size(), 0u);
+}
+
+TEST(resolution_ends_by_its_duration) {
+  Bench bench;
+  TapSpec spec = MakeTap(1);
+  spec.resolution_packets = 100;
+  spec.resolution_ns = 7 * kStep;
+  bench.Push(50);
+  bench.FreezeNow(spec);
+  bench.Push(10);
+  bench.Resolve();
+  bench.Push(20);
+  CHECK(bench.over());
+  CHECK_EQ(bench.out.size(Section::kResolution), 7u);  // half-open: stamped before R + 7 ms
+}
+
+TEST(without_a_resolution_section_resolve_ends_at_once) {
+  for (const bool by_packets : {true, false}) {
+    Bench bench;
+    TapSpec spec = MakeTap(1);
+    spec.resolution_packets = by_packets ? 0 : 10;
+    spec.resolution_ns = by_packets ? kNsPerSec : 0;
+    bench.FreezeNow(spec);
+    bench.Push(10);
+    bench.Resolve();
+    CHECK_EQ(bench.tap()->boundary_ns(), Bench::TimeOf(10));
+    bench.tap()->Cross();
+    CHECK(bench.over());
+    CHECK_EQ(bench.out.packets(), 10u);
+  }
+}
+
+TEST(cap_by_packets_counts_the_whole_file) {
+  Bench bench;
+  TapSpec spec = MakeTap(1);
+  spec.cap_packets = 30;
+  spec.resolution_packets = 5;
+  spec.resolution_ns = kNsPerSec;
+  bench.Push(100);
+  bench.FreezeNow(spec);
+  bench.Push(9);
+  CHECK_EQ(bench.listener.caps.size(), 0u);
+  bench.Push(1);
+  CHECK_EQ(bench.listener.caps.size(), 1u);
+  bench.Push(50);
+  CHECK(!bench.over());  // stays open until it is resolved
+  bench.Resolve();
+  bench.Push(1);
+  CHECK(bench.over());
+  CHECK(bench.out.contiguous());
+  CHECK_EQ(bench.out.size(Section::kPreBuffer), 20u);
+  CHECK_EQ(bench.out.size(Section::kAttack), 10u);
+  CHECK_EQ(bench.out.size(Section::kResolution), 0u);
+  CHECK(bench.out.summary->capped == CapReason::kPackets);
+  CHECK_EQ(bench.out.summary->traffic.packets, 60u);  // statistics go on after the cap
+}
+
+TEST(reserve_keeps_room_for_the_resolution_section) {
+  Bench bench;
+  TapSpec spec = MakeTap(1);
+  spec.cap_packets = 30;
+  spec.resolution_packets = 5;
+  spec.resolution_ns = kNsPerSec;
+  spec.resolution_reserve = true;
+  bench.Push(100);
+  bench.FreezeNow(spec);
+  bench.Push(50);
+  CHECK_EQ(bench.listener.caps.size(), 1u);
+  bench.Resolve();
+  bench.Push(20);
+  CHECK(bench.over());
+  CHECK_EQ(bench.out.size(Section::kPreBuffer), 20u);
+  CHECK_EQ(bench.out.size(Section::kAttack), 5u);
+  CHECK_EQ(bench.out.size(Section::kResolution), 5u);
+  CHECK_EQ(bench.out.first(Section::kResolution), 150u);
+  CHECK(bench.out.summary->capped == CapReason::kPackets);
+  CHECK_EQ(bench.listener.caps.size(), 1u);
+}
+
+TEST(the_cap_also_ends_a_resolution_section_once) {
+  Bench bench;
+  TapSpec spec = MakeTap(1);
+  spec.cap_packets = 33;
+  spec.resolution_packets = 5;
+  spec.resolution_ns = kNsPerSec;
+  bench.Push(100);
+  bench.FreezeNow(spec);
+  bench.Push(10);
+  bench.Resolve();
+  bench.Push(50);
+  CHECK(bench.over());
+  CHECK_EQ(bench.out.packets(), 33u);
+  CHECK_EQ(bench.out.size(Section::kResolution), 3u);
+  CHECK(bench.out.summary->capped == CapReason::kPackets);
+}
+
+TEST(edges_of_the_packet_limit) {
+  struct Edge {
+    uint64_t cap, resolution;
+    bool reserve;
+    size_t pre_buffer, attack, resolved;
+  };
+  const Edge edges[] = {
+      {1, 0, false, 1, 0, 0},          {1, 100, true, 0, 0, 1},   {5, 5, true, 0, 0, 5},   {20, 3, false, 20, 0, 0},
+      {21, 100, false, 20, 1, 0},      {25, 5, true, 20, 0, 5},   {24, 5, true, 19, 0, 5}, {40, 0, true, 20, 20, 0},
+      {50, kUnlimited, false, 20, 30, 0}, {kUnlimited, kUnlimited, false, 20, 40, 60}, {kUnlimited, 4, true, 20, 40, 4},
+  };
+  for (const Edge& edge : edges) {
+    Bench bench;
+    TapSpec spec = MakeTap(1);
+    spec.cap_packets = edge.cap;
+    spec.resolution_packets = edge.resolution;
+    spec.resolution_ns = 60 * kStep;
+    spec.resolution_reserve = edge.reserve;
+    bench.Push(100);
+    bench.FreezeNow(spec);
+    bench.Push(40);
+    bench.Resolve();
+    bench.Push(100);
+    CHECK(bench.over());
+    CHECK_EQ(bench.out.size(Section::kPreBuffer), edge.pre_buffer);
+    CHECK_EQ(bench.out.size(Section::kAttack), edge.attack);
+    CHECK_EQ(bench.out.size(Section::kResolution), edge.resolved);
+    // The newest are kept of a history that is larger than the cap.
+    if (edge.pre_buffer > 0) CHECK_EQ(bench.out.last(Section::kPreBuffer), 99u);
+    CHECK_EQ(spec.progress->load(), bench.out.packets());
+  }
+}
+
+TEST(cap_by_bytes_is_of_the_file) {
+  for (uint64_t extra = 0; extra < kSize + 16; extra += 29) {
+    Bench bench;
+    TapSpec spec = MakeTap(1);
+    spec.cap_bytes = 24 + 25 * (kSize + 16) + extra;
+    bench.Push(100);
+    bench.FreezeNow(spec);
+    bench.Push(10);
+    CHECK_EQ(bench.listener.caps.size(), 1u);
+    CHECK(bench.listener.caps[0] == CapReason::kBytes);
+    bench.Resolve();
+    bench.Push(1);
+    CHECK(bench.over());
+    CHECK_EQ(bench.out.packets(), 25u);
+    CHECK(bench.out.contiguous());
+  }
+  // Smaller than the history, than one record, than the file's own header.
+  for (const uint64_t records : {3u, 1u, 0u}) {
+    for (const uint64_t cap : {24 + records * (kSize + 16), records * (kSize + 16)}) {
+      Bench bench;
+      TapSpec spec = MakeTap(1);
+      spec.cap_bytes = cap;
+      bench.Push(100);
+      bench.FreezeNow(spec);
+      bench.Push(10);
+      bench.Resolve();
+      bench.Push(1);
+      CHECK(bench.over());
+      const uint64_t fit = cap < 24 ? 0 : (cap - 24) / (kSize + 16);
+      CHECK_EQ(bench.out.packets(), fit);
+      if (fit > 0) CHECK_EQ(bench.out.last(Section::kPreBuffer), 99u);
+      CHECK(bench.out.summary->capped == CapReason::kBytes);
+    }
+  }
+}
+
+TEST(cap_by_duration_counts_from_the_freeze) {
+  Bench bench;
+  TapSpec spec = MakeTap(1);
+  spec.cap_duration_ns = 10 * kStep;
+  spec.resolution_packets = 5;
+  spec.resolution_ns = kNsPerSec;
+  bench.Push(100);
+  bench.FreezeNow(spec);
+  bench.Push(50);
+  CHECK_EQ(bench.listener.caps.size(), 1u);
+  CHECK(bench.listener.caps[0] == CapReason::kDuration);
+  bench.Resolve();
+  bench.Push(10);
+  CHECK(bench.over());
+  CHECK_EQ(bench.out.size(Section::kAttack), 10u);
+  CHECK_EQ(bench.out.size(Section::kResolution), 0u);
+  CHECK(bench.out.summary->capped == CapReason::kDuration);
+  CHECK_EQ(bench.out.summary->resolved_ns, Bench::TimeOf(150));
+}
+
+TEST(a_duration_cap_cuts_a_resolution_section) {
+  Bench bench;
+  TapSpec spec = MakeTap(1);
+  spec.cap_duration_ns = 12 * kStep;
+  spec.resolution_packets = 5;
+  spec.resolution_ns = kNsPerSec;
+  bench.FreezeNow(spec);
+  bench.Push(10);
+  bench.Resolve();
+  bench.Push(50);
+  CHECK(bench.over());
+  CHECK_EQ(bench.out.size(Section::kAttack), 10u);
+  CHECK_EQ(bench.out.size(Section::kResolution), 2u);
+  CHECK(bench.out.summary->capped == CapReason::kDuration);
+}
+
+TEST(a_manual_capture_has_no_history_and_ends_at_its_cap) {
+  for (const bool by_packets : {true, false}) {
+    Bench bench;
+    TapSpec spec = MakeTap(1, TapKind::kManual);
+    if (by_packets) {
+      spec.cap_packets = 15;
+    } else {
+      spec.cap_duration_ns = 15 * kStep;
+    }
+    spec.resolution_packets = 5;
+    spec.resolution_ns = kNsPerSec;
+    bench.Push(100);
+    bench.FreezeNow(spec);
+    bench.Push(100);
+    CHECK(bench.over());
+    CHECK_EQ(bench.out.size(Section::kPreBuffer), 0u);
+    CHECK_EQ(bench.out.size(Section::kAttack), 15u);
+    CHECK_EQ(bench.out.first(Section::kAttack), 100u);
+    CHECK_EQ(bench.out.size(Section::kResolution), 0u);
+    CHECK(bench.out.summary->capped == (by_packets ? CapReason::kPackets : CapReason::kDuration));
+  }
+}
+
+TEST(a_manual_capture_ends_when_its_source_ends) {
+  Bench bench;
+  bench.FreezeNow(MakeTap(1, TapKind::kManual));
+  bench.Push(5);
+  bench.tap()->OnSourceEnded(Bench::TimeOf(5));
+  CHECK(bench.over());
+  CHECK_EQ(bench.out.size(Section::kAttack), 5u);
+  CHECK_EQ(bench.out.summary->resolved_ns, Bench::TimeOf(5));
+}
+
+TEST(a_dump_is_the_ring_as_it_stands) {
+  Bench bench;
+  bench.Push(100);
+  bench.FreezeNow(MakeTap(1, TapKind::kDump));
+  CHECK(bench.over());
+  CHECK_EQ(bench.out.size(Section::kPreBuffer), 20u);
+  CHECK_EQ(bench.out.first(Section::kPreBuffer), 80u);
+  CHECK_EQ(bench.out.packets(), 20u);
+  CHECK_EQ(bench.listener.freezes.size(), 0u);
+}
+
+TEST(an_empty_ring_freezes_and_dumps) {
+  for (const TapKind kind : {TapKind::kIncident, TapKind::kManual, TapKind::kDump}) {
+    Bench bench;
+    bench.FreezeNow(MakeTap(1, kind));
+    if (kind != TapKind::kDump) bench.tap()->Abandon(Bench::TimeOf(0));
+    CHECK(bench.over());
+    CHECK(bench.out.started);
+    CHECK_EQ(bench.out.packets(), 0u);
+  }
+}
+
+// A live freeze: packets stamped at or after T may be in the ring before the command was seen.
+TEST(the_boundary_is_the_first_packet_stamped_at_or_after_t) {
+  for (uint64_t late = 0; late <= 25; ++late) {
+    Bench bench;
+    TapSpec spec = MakeTap(1);
+    spec.cap_packets = 40;
+    bench.Push(100);
+    bench.Freeze(spec, Bench::TimeOf(100 - late), true);
+    bench.Push(30);
+    bench.Resolve();
+    bench.Push(1);
+    CHECK(bench.over());
+    CHECK(bench.out.contiguous());
+    const uint64_t in_ring = std::min<uint64_t>(late, 20);
+    CHECK_EQ(bench.out.history, 20 - in_ring);
+    CHECK_EQ(bench.out.first(Section::kAttack), 100 - in_ring);
+    CHECK_EQ(bench.out.packets(), std::min<uint64_t>(40, 20 + 30));
+    CHECK_EQ(bench.out.summary->traffic.packets, in_ring + 30);
+  }
+}
+
+TEST(resolve_before_the_freeze_takes_effect_at_the_freeze) {
+  Bench bench;
+  bench.Push(100);
+  bench.FreezeNow(MakeTap(1));
+  bench.tap()->RequestResolve(Bench::TimeOf(50), true);
+  CHECK_EQ(bench.tap()->boundary_ns(), Bench::TimeOf(100));
+  bench.Push(1);
+  CHECK(bench.over());
+  CHECK_EQ(bench.out.size(Section::kAttack), 0u);
+  CHECK_EQ(bench.out.summary->resolved_ns, Bench::TimeOf(100));
+}
+
+TEST(only_the_first_resolve_counts) {
+  Bench bench;
+  TapSpec spec = MakeTap(1);
+  spec.resolution_packets = 5;
+  spec.resolution_ns = kNsPerSec;
+  bench.FreezeNow(spec);
+  bench.Push(10);
+  bench.Resolve();
+  bench.tap()->RequestResolve(Bench::TimeOf(12), true);
+  bench.Push(3);
+  bench.Resolve();
+  bench.Push(10);
+  CHECK(bench.over());
+  CHECK_EQ(bench.out.size(Section::kAttack), 10u);
+  CHECK_EQ(bench.out.size(Section::kResolution), 5u);
+}
+
+// A close in the middle of a resolution section ends it at the moment of the close, by a time that can be reckoned with:
+// on a silent device only the clock can tell when it is past.
+TEST(a_close_ends_a_resolution_section_at_its_own_time) {
+  Bench bench;
+  TapSpec spec = MakeTap(1);
+  spec.resolution_packets = 100;
+  spec.resolution_ns = kNsPerSec;
+  bench.FreezeNow(spec);
+  bench.Push(10);
+  bench.Resolve();
+  bench.Push(5);
+  bench.tap()->RequestResolve(Bench::TimeOf(15), false);
+  CHECK_EQ(bench.tap()->boundary_ns(), Bench::TimeOf(15));
+  bench.tap()->Cross();
+  CHECK(bench.over());
+  CHECK_EQ(bench.out.size(Section::kResolution), 5u);
+}
+
+TEST(abandoned_in_every_state_it_ends_at_once) {
+  for (int stage = 0; stage < 4; ++stage) {
+    Bench bench;
+    TapSpec spec = MakeTap(1);
+    spec.cap_packets = 30;
+    spec.resolution_packets = 5;
+    spec.resolution_ns = kNsPerSec;
+    bench.Push(100);
+    bench.FreezeNow(spec);
+    if (stage >= 1) bench.Push(5);
+    if (stage == 2) bench.Push(50);
+    if (stage == 3) {
+      bench.Resolve();
+      bench.Push(2);
+    }
+    bench.tap()->Abandon(Bench::TimeOf(bench.number), Code::kKernel);
+    CHECK(bench.over());
+    CHECK(bench.out.contiguous());
+    CHECK(bench.out.summary->error == Code::kKernel);
+    CHECK_EQ(spec.progress->load(), bench.out.packets());
+  }
+}
+
+TEST(statistics_only_records_nothing_and_tells_all) {
+  TapQueue queue;
+  Listener listener;
+  TrafficCounters totals;
+  totals.packets = 1000;
+  totals.bytes = 100'000;
+  TapSpec spec = MakeTap(1);
+  spec.cap_packets = 5;
+  spec.cap_duration_ns = 2 * kNsPerSec;
+  spec.resolution_packets = 10;
+  spec.resolution_ns = kNsPerSec;
+  Tap tap(spec, nullptr, &totals, &listener);
+  Tap::Origin origin;
+  origin.time_ns = kBase;
+  origin.totals = totals;
+  tap.Start(origin);
+  for (int i = 1; i <= 8; ++i) {
+    totals.packets += 100 * static_cast<uint64_t>(i);
+    totals.bytes += 10'000;
+    tap.OnInterval(kBase + i * 250 * kNsPerMs);
+  }
+  CHECK_EQ(tap.boundary_ns(), kBase + 2 * kNsPerSec);
+  tap.Cross();
+  tap.RequestResolve(kBase + 3 * kNsPerSec, true);
+  tap.Cross();
+  CHECK(tap.ended());
+  CHECK(tap.Flush(&queue));
+  CHECK(tap.drained());
+  TapMessage message;
+  CHECK(queue.messages.Pop(&message));
+  CHECK(message.kind == TapMessage::Kind::kStart);
+  CHECK_EQ(message.span.packets, 0u);
+  CHECK(queue.messages.Pop(&message));
+  CHECK(message.kind == TapMessage::Kind::kEnd);
+  CHECK_EQ(message.summary->traffic.packets, 3600u);
+  CHECK_EQ(message.summary->timeline.size(), 9u);
+  CHECK_EQ(message.summary->peak_pps.value, 3200.0);
+  CHECK_EQ(message.summary->peak_pps.at_ns, kBase + 7 * 250 * kNsPerMs);
+  CHECK_EQ(message.summary->resolved_ns, kBase + 3 * kNsPerSec);
+}
+
+}  // namespace
+}  // namespace pcap_ring
+
+TEST_MAIN()

@@ -1,0 +1,91 @@
+// The suite's traffic: test/support/sender.c, compiled when it is first needed.
+
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+
+import type { Namespace } from './netns.js'
+import { noTool } from './netns.js'
+
+/** Why nothing can be sent; false when it can. For tap's `skip`. */
+export const noSender: string | false = noTool('cc')
+
+let binary: string | undefined
+
+/** Path of the compiled sender. */
+function senderPath(): string {
+  if (binary !== undefined) return binary
+  const source = resolve(__dirname, 'sender.c')
+  const directory = resolve(__dirname, '../../build/test')
+  const path = join(directory, 'sender')
+  if (!existsSync(path) || statSync(path).mtimeMs < statSync(source).mtimeMs) {
+    mkdirSync(directory, { recursive: true })
+    // Test files run side by side: each compiles for itself, and a rename is never half done.
+    const own = `${path}-${process.pid}`
+    const { status, stderr, error } = spawnSync('cc', ['-O2', '-o', own, source], { encoding: 'utf8' })
+    if (status !== 0) throw new Error(`sender.c does not compile: ${error?.message ?? stderr}`)
+    renameSync(own, path)
+  }
+  binary = path
+  return path
+}
+
+export interface Traffic {
+  /** Frames; at most 20 seconds' worth are sent. */
+  count: number
+  /** @default 1000 */
+  pps?: number
+  /** Bytes of the whole frame. @default 64 */
+  size?: number
+  /** Number of the first. @default 0 */
+  first?: number
+  /** Source MAC. @default 02:00:00:00:00:01, which is no device's */
+  src?: string
+  /** With an 802.1Q tag in the frame's bytes. */
+  vlan?: number
+  /** File for the send time of each frame: 8 bytes, ns. */
+  log?: string
+}
+
+export interface Sending {
+  /** Fulfils with the number of frames sent. */
+  sent: Promise<number>
+  /** Ends it early. */
+  stop(): Promise<number>
+}
+
+/** Sends numbered frames through a device of a namespace, outwards. */
+export function send(
+  t: { teardown(fn: () => unknown): void },
+  { name, device }: Pick<Namespace, 'name' | 'device'>,
+  traffic: Traffic,
+): Sending {
+  const options = Object.entries(traffic).map(([key, value]) => `${key}=${value}`)
+  const child: ChildProcess = spawn('ip', ['netns', 'exec', name, senderPath(), device, ...options], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let out = ''
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    out += text
+  })
+  const sent = new Promise<number>((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (code) => {
+      if (code === 0) resolve((JSON.parse(out) as { sent: number }).sent)
+      else reject(new Error(`the sender on ${device} ended with ${code}`))
+    })
+  })
+  sent.catch(() => {})
+  const stop = (): Promise<number> => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
+    return sent
+  }
+  t.teardown(() => stop().catch(() => {}))
+  return { sent, stop }
+}
+
+/** The number of a frame of the sender's, and when it was sent (ns since the epoch). */
+export function frameOf(data: Buffer): { number: number; sentAt: bigint } {
+  const at = data.readUInt16BE(12) === 0x8100 ? 46 : 42
+  return { number: Number(data.readBigUInt64LE(at)), sentAt: data.length < at + 16 ? 0n : data.readBigUInt64LE(at + 8) }
+}
