@@ -6,11 +6,11 @@ import { test } from 'tap'
 
 const root = resolve(__dirname, '..')
 
-test('the addon inside Node, under ASan and UBSan', async (t) => {
-  if (!existsSync(join(root, 'build/Debug/pcap_ring.node'))) {
-    t.skip('build/Debug is not there: npm run build:debug')
-    return
-  }
+const skip = existsSync(join(root, 'build/Debug/pcap_ring.node'))
+  ? false
+  : 'build/Debug is not there: npm run build:debug'
+
+test('the addon inside Node, under ASan and UBSan', { skip }, async (t) => {
   const library = (name: string): string =>
     execFileSync('g++', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim()
   const { status, signal, stdout, stderr } = spawnSync(

@@ -31,8 +31,10 @@ void Pipeline::RecordPacket(const Packet& packet) {
   // Freezes while the writer hangs may pin the last slab: what the ring cannot take, no tap can record.
   const bool kept = ring_.Push(packet);
   if (kept) ++sequence_;
+  // The push itself may have come to the limit. There is room for this packet yet, and a replay waits before the next.
+  const bool lost = !kept || (congested_ && !config_.wait_for_writer);
   const Cursor at = ring_.last();
-  for (const auto& tap : taps_) tap->OnPacket(packet, at, congested_ || !kept, loss_.totals());
+  for (const auto& tap : taps_) tap->OnPacket(packet, at, lost, loss_.totals());
 }
 
 // Replay only: there is no kernel buffer that could overflow meanwhile.
@@ -106,6 +108,7 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
     bytes -= header.caplen;
     late.Skip(header, kIgnoreSlab);
   }
+  if (tap->HistoryLimit() == 0) origin.history = bytes = 0;
   // The oldest go until the rest fits into the caps.
   RecordWalker walker(ring_.oldest());
   while (origin.history > tap->HistoryLimit() ||

@@ -153,6 +153,10 @@ Status Recording::Finish(const TapSummary& summary, std::string* report) {
   Sync();
   if (WantsFile() && !file_.open()) return failure_;  // there never was one
   if (WantsFile() && file_.offset() != safe_bytes_) return failure_;  // what could not be cut stays a part
+  if (failed() && !WantsReport()) {  // nothing would tell that a dump is not all of it
+    file_.Discard();
+    return failure_;
+  }
   if (failed()) file_.Sync();  // what was kept of it, as well as it goes
 
   if (!WantsReport()) {

@@ -62,7 +62,7 @@ std::string ReadAll(int fd) {
 
 // The whole records at the start of a capture of ours.
 struct Scan {
-  uint64_t bytes = 0;  // 0: not even a header
+  uint64_t bytes = 0;  // 0: not a header of ours
   uint32_t snaplen = 0;
   uint32_t linktype = 0;
   Precision precision = Precision::kMicro;
@@ -90,7 +90,7 @@ class Scanner {
     TrafficCounter counter(dead != nullptr ? pcap_datalink(dead.get()) : -1);
     std::vector<uint8_t> record;
     PcapRecordHeader next;
-    while (Read(&next, sizeof next) && next.caplen <= RecordingReader::kMaxCaplen) {
+    while (Read(&next, sizeof next) && next.caplen <= RecordingReader::kMaxCaplen && !Blank(next)) {
       record.resize(sizeof next + next.caplen);
       std::memcpy(record.data(), &next, sizeof next);
       if (!Read(record.data() + sizeof next, next.caplen)) break;
@@ -110,6 +110,11 @@ class Scanner {
   void Accept(Scan* scan, const void* bytes, size_t size) {
     digest_.Update(bytes, size);
     scan->bytes += size;
+  }
+
+  // After a power failure a file may end in zeros that nobody wrote.
+  static bool Blank(const PcapRecordHeader& record) {
+    return record.sec == 0 && record.fraction == 0 && record.caplen == 0 && record.len == 0;
   }
 
   bool Read(void* to, size_t size) {
@@ -171,8 +176,12 @@ Status RecoverOne(const RingFacts& facts, const std::string& id) {
 
   const auto scanner = std::make_unique<Scanner>(capture.fd());
   const Scan scan = scanner->Run(draft ? draft->history : 0, draft ? draft->since_ns : kNever);
-  if (scan.bytes == 0) {  // nothing was ever recorded
-    capture.Discard();
+  if (scan.bytes == 0) {
+    struct stat found;
+    if (fstat(capture.fd(), &found) != 0 || found.st_size >= static_cast<off_t>(sizeof(PcapFileHeader))) {
+      return Status::Error(Code::kBadFile, stem + ".pcap.part is no capture of ours and was left alone");
+    }
+    capture.Discard();  // nothing was ever recorded
     report.Discard();
     return Status::Ok();
   }

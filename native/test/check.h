@@ -66,10 +66,11 @@ inline int RunAll() {
   static void name()
 #define CHECK(condition) \
   ((condition) ? (void)0 : ::pcap_ring::testing::Fail(__FILE__, __LINE__, "CHECK(" #condition ")"))
+// Copies: a reference into a temporary would not outlive its line.
 #define CHECK_EQ(actual, expected)                                                                          \
   do {                                                                                                      \
-    const auto& actual_ = (actual);                                                                         \
-    const auto& expected_ = (expected);                                                                     \
+    const auto actual_ = (actual);                                                                          \
+    const auto expected_ = (expected);                                                                      \
     if (!(actual_ == expected_))                                                                            \
       ::pcap_ring::testing::Fail(__FILE__, __LINE__,                                                        \
                                  #actual " is " + ::pcap_ring::testing::Show(actual_) + ", not " +          \

@@ -75,7 +75,7 @@ void CompareWithModel(const Limits& limits, uint32_t seed, int pushes) {
   for (int i = 0; i < pushes && ok; ++i) {
     // Of every magnitude, and often right at the edges of a slab.
     uint32_t size = static_cast<uint32_t>(random()) & ((1u << random() % 19) - 1);
-    if (random() % 4 == 0) size = Slab::kSize * (random() % 4) + static_cast<uint32_t>(random() % 64) - 32;
+    if (random() % 4 == 0) size = static_cast<uint32_t>(Slab::kSize * (random() % 4) + random() % 64 - 32);
     if (random() % 8 == 0) size = limits.snaplen;
     if (random() % 16 == 0) size = 0;
     if (size > limits.snaplen) size = static_cast<uint32_t>(random()) % (limits.snaplen + 1);
@@ -121,7 +121,7 @@ TEST(holds_exactly_max_packets_where_bytes_suffice) {
     PacketRing ring(packets, std::max<size_t>(2 * 1024 * 1024, 4096 * packets));
     bool ok = true;
     for (size_t i = 0; i < packets * 2 + 1000; ++i) {
-      ok = ok && ring.Push(ToPacket(MakePacket(i, 60 + i % 1500)));
+      ok = ok && ring.Push(ToPacket(MakePacket(i, static_cast<uint32_t>(60 + i % 1500))));
       ok = ok && ring.packets() == std::min(i + 1, packets);
     }
     CHECK(ok);
@@ -266,7 +266,7 @@ TEST(keeps_every_packet_while_the_writer_still_holds_what_was_the_whole_ring) {
   CHECK(ok);
 }
 
-// Pages of [begin, end) that are in memory, from /proc/self/smaps' own source.
+// How many pages of these slabs are in memory.
 size_t Resident(const std::vector<uint8_t*>& slabs) {
   size_t pages = 0;
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));

@@ -226,7 +226,7 @@ class Json {
     return it == members_.end() ? none : it->second;
   }
   const std::vector<Json>& items() const { return items_; }
-  const std::string& text() const { return text_; }
+  std::string text() const { return text_; }  // by value: of a temporary, too
   uint64_t number() const { return std::strtoull(text_.c_str(), nullptr, 10); }
 
  private:

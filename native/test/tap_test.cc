@@ -427,7 +427,7 @@ TEST(the_boundary_is_the_first_packet_stamped_at_or_after_t) {
     const uint64_t in_ring = std::min<uint64_t>(late, 20);
     CHECK_EQ(bench.out.history, 20 - in_ring);
     CHECK_EQ(bench.out.first(Section::kAttack), 100 - in_ring);
-    CHECK_EQ(bench.out.packets(), std::min<uint64_t>(40, 20 + 30));
+    CHECK_EQ(bench.out.packets(), 40u);
     CHECK_EQ(bench.out.summary->traffic.packets, in_ring + 30);
   }
 }

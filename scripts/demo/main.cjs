@@ -49,7 +49,7 @@ function demoDirectory() {
 }
 
 /** Freezes when inbound traffic reaches the threshold, resolves when it has been below for a while. Once. */
-function watchForBurst(ring, { sentNow, onFreeze }) {
+function watchForBurst(ring, sentNow) {
   return new Promise((resolve, reject) => {
     let incident = null
     let calmFor = 0
@@ -66,7 +66,6 @@ function watchForBurst(ring, { sentNow, onFreeze }) {
           `${rate(inbound.pps, 'pps')} inbound, ${rate(thresholdPps, 'pps')} or more is an attack: ` +
             `${paint(33, `freeze() → incident ${incident.id}`)}`,
         )
-        onFreeze?.()
         return
       }
       calmFor = inbound.pps < thresholdPps ? calmFor + 1 : 0
@@ -88,7 +87,7 @@ function sayRing({ inbound, ring }) {
 async function live(ring, sender) {
   step(`Capturing on loopback, UDP port ${sender.port}, inbound`)
   note('A native thread keeps the newest 500 packets in memory; nothing is written yet.')
-  const found = watchForBurst(ring, { sentNow: () => sender.sent })
+  const found = watchForBurst(ring, () => sender.sent)
   // Judged below; until then it must not count as unhandled.
   found.catch(() => {})
 
@@ -123,7 +122,7 @@ async function replayed(directory) {
   ring.on('warning', (error) => note(printable(error.message)))
   // Packet time: what was sent by then is what the recording holds up to then.
   const sentNow = (time) => packets.findIndex((packet) => packet.time >= Date.parse(time))
-  const found = watchForBurst(ring, { sentNow })
+  const found = watchForBurst(ring, sentNow)
   found.catch(() => {})
   await ring.start()
   try {

@@ -82,11 +82,11 @@ interface Answer {
 
 function start(program: string, args: string[], options: HostOptions, ipc: boolean): ChildProcess {
   const { netns, wrap = [], root = repository, nodeArgs = [], env } = options
-  // What tap puts there for its own processes would load TypeScript's compiler into each host.
-  const { NODE_OPTIONS: _, ...inherited } = process.env
   const command = [
     ...(netns === undefined ? [] : ['ip', 'netns', 'exec', netns]),
     ...wrap,
+    // tap makes every child process of a test load its bookkeeping, which starts a thread and writes files at exit.
+    ...['env', '-u', 'NODE_OPTIONS'],
     process.execPath,
     ...nodeArgs,
     ...(program === '' ? [] : ['-e', program, '--']),
@@ -95,7 +95,7 @@ function start(program: string, args: string[], options: HostOptions, ipc: boole
   return spawn(command[0] as string, command.slice(1), {
     stdio: ['ignore', 'pipe', 'pipe', ...(ipc ? (['ipc'] as const) : [])],
     serialization: 'advanced',
-    env: { ...inherited, PCAP_RING_ROOT: root, ...env },
+    env: { ...process.env, PCAP_RING_ROOT: root, ...env },
     cwd: root,
   })
 }

@@ -1,21 +1,25 @@
-// sender DEVICE [count=N] [pps=N] [size=BYTES] [first=N] [src=MAC] [vlan=ID] [log=FILE]
+// sender DEVICE [count=N] [pps=N] [size=BYTES] [first=N] [src=MAC] [vlan=ID] [log=FILE] [tun=1]
 //
 // Numbered UDP frames through AF_PACKET, for namespaces and loopback only: the test suite's own traffic. Each carries its
 // number (64 bits, little-endian) first in the UDP payload and the time it was sent (CLOCK_REALTIME, ns) behind that. At
 // most `count` frames in at most 20 s; SIGTERM ends it early. `vlan`: with an 802.1Q tag in the frame's bytes. `log`: each
-// frame's send time, 8 bytes, in order. Prints {"sent":N,"retries":N}.
+// frame's send time, 8 bytes, in order. `tun`: DEVICE is a tun device, which is given the frames' IPv4 packets as if they
+// had come in through it. Prints {"sent":N,"retries":N}.
 //
 // Without PACKET_QDISC_BYPASS, which would hide the frames from whoever captures on the sending device.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
+#include <linux/if_tun.h>
 #include <net/if.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -72,10 +76,18 @@ static size_t MakeFrame(uint8_t* frame, size_t size, const uint8_t* source, unsi
   return (size_t)(ip + 28 - frame);
 }
 
+static int OpenTun(const char* device) {
+  struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI};
+  strncpy(request.ifr_name, device, IFNAMSIZ - 1);
+  const int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+  return fd < 0 || ioctl(fd, TUNSETIFF, &request) != 0 ? -1 : fd;
+}
+
 int main(int count_args, char** args) {
   uint64_t count = 1, first = 0, size = 64;
   double pps = 1000;
   unsigned vlan = 0;
+  int tun = 0;
   uint8_t source[6] = {2, 0, 0, 0, 0, 1};
   FILE* log = NULL;
   for (int i = 2; i < count_args; ++i) {
@@ -87,6 +99,7 @@ int main(int count_args, char** args) {
     else if (strcmp(args[i], "size") == 0) size = strtoull(value, NULL, 10);
     else if (strcmp(args[i], "pps") == 0) pps = atof(value);
     else if (strcmp(args[i], "vlan") == 0) vlan = (unsigned)atoi(value);
+    else if (strcmp(args[i], "tun") == 0) tun = atoi(value);
     else if (strcmp(args[i], "log") == 0) log = fopen(value, "wb");
     else if (strcmp(args[i], "src") == 0) {
       if (sscanf(value, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", source, source + 1, source + 2, source + 3, source + 4,
@@ -99,8 +112,8 @@ int main(int count_args, char** args) {
 
   signal(SIGTERM, OnSignal);
   signal(SIGINT, OnSignal);
-  const int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-  if (fd < 0) return perror("socket"), 1;
+  const int fd = tun ? OpenTun(args[1]) : socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+  if (fd < 0) return perror("cannot send"), 1;
   struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_protocol = htons(vlan != 0 ? 0x8100 : 0x0800), .sll_halen = 6};
   to.sll_ifindex = (int)if_nametoindex(args[1]);
   if (to.sll_ifindex == 0) return perror(args[1]), 1;
@@ -131,13 +144,15 @@ int main(int count_args, char** args) {
     uint64_t batch = due_by_now - sent;
     if (batch > kMost) batch = kMost;
     if (batch > count - sent) batch = count - sent;
+    if (tun) batch = 1;
     const uint64_t time = Now(CLOCK_REALTIME);
     for (uint64_t i = 0; i < batch; ++i) {
       const uint64_t number = first + sent + i;
       memcpy(frames[i] + number_at, &number, 8);
       memcpy(frames[i] + number_at + 8, &time, 8);
     }
-    const int done = sendmmsg(fd, messages, (unsigned)batch, 0);
+    const int done = !tun ? sendmmsg(fd, messages, (unsigned)batch, 0)
+                          : write(fd, frames[0] + 14, size - 14) < 0 ? -1 : 1;
     if (done < 0 && (errno == ENOBUFS || errno == EAGAIN || errno == EINTR)) {
       ++retries;
       continue;

@@ -45,6 +45,8 @@ export interface Traffic {
   vlan?: number
   /** File for the send time of each frame: 8 bytes, ns. */
   log?: string
+  /** 1: the device is a tun device, and the frames' IPv4 packets come in through it. */
+  tun?: 1
 }
 
 export interface Sending {
@@ -86,6 +88,7 @@ export function send(
 
 /** The number of a frame of the sender's, and when it was sent (ns since the epoch). */
 export function frameOf(data: Buffer): { number: number; sentAt: bigint } {
-  const at = data.readUInt16BE(12) === 0x8100 ? 46 : 42
+  // Behind an Ethernet header, a tagged one, or none.
+  const at = data[0] === 0x45 ? 28 : data.readUInt16BE(12) === 0x8100 ? 46 : 42
   return { number: Number(data.readBigUInt64LE(at)), sentAt: data.length < at + 16 ? 0n : data.readBigUInt64LE(at + 8) }
 }

@@ -1,0 +1,319 @@
+#include "incident/recovery.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "base/sha256.h"
+#include "incident/draft.h"
+#include "incident/report.h"
+#include "test/check.h"
+#include "test/support.h"
+
+namespace pcap_ring {
+namespace {
+
+using testing::Bytes;
+using testing::EncodePcap;
+using testing::FileExists;
+using testing::Json;
+using testing::kBase;
+using testing::NamesIn;
+using testing::Packets;
+using testing::ParsedPcap;
+using testing::ParsePcap;
+using testing::ReadText;
+using testing::TempDir;
+using testing::WriteText;
+
+Packets SmallPackets(size_t count) {
+  Packets packets;
+  for (size_t i = 0; i < count; ++i) {
+    Bytes data(1 + i * 5 % 23);
+    testing::Fill(data.data(), static_cast<uint32_t>(data.size()), i);
+    packets.push_back({kBase + static_cast<int64_t>(i) * 1'234'567, static_cast<uint32_t>(data.size() + i), data});
+  }
+  return packets;
+}
+
+std::string Text(const Bytes& bytes) { return {bytes.begin(), bytes.end()}; }
+
+RingFacts Facts(const TempDir& dir) {
+  RingFacts facts;
+  facts.precision = Precision::kNano;
+  facts.directory = dir.path();
+  facts.filter = "udp";
+  facts.version = "0.0.0";
+  facts.node_version = "0.0.0";
+  facts.source.replay = true;
+  facts.source.linktype_name = "EN10MB";
+  facts.source.snaplen = 262144;
+  return facts;
+}
+
+std::string DraftText(const TempDir& dir, const std::string& id, uint64_t history,
+                      TapKind kind = TapKind::kIncident) {
+  const TapSpec tap = testing::MakeTap(1, kind);
+  RecordingSpec spec = testing::MakeRecording(tap, dir.path(), id);
+  spec.reason = "\"because\"";
+  spec.labels = "{\"site\":\"ams\"}";
+  Draft draft;
+  draft.kind = kind;
+  draft.precision = Precision::kNano;
+  draft.frozen_ns = kBase + 5 * kNsPerMs;
+  draft.since_ns = kBase + 2'000'000;
+  draft.history = history;
+  draft.head = ReportHead(spec, Facts(dir), draft.frozen_ns);
+  return draft.Encode();
+}
+
+// How many warnings there were.
+size_t Recover(const TempDir& dir) {
+  size_t warnings = 0;
+  RecoverDirectory(Facts(dir), [&](const Status& status) {
+    CHECK(!status.ok());
+    ++warnings;
+  });
+  return warnings;
+}
+
+std::string Sections(const Json& report) {
+  std::string text;
+  for (const Json& section : report["sections"].items()) {
+    text += (text.empty() ? "" : " ") + section["name"].text() + ":" + section["packets"].text();
+  }
+  return text;
+}
+
+// The capture of `id` is whole and starts like `packets`; its report is true.
+Json CheckRecovered(const TempDir& dir, const std::string& id, const Packets& packets, size_t count) {
+  const std::string stem = dir / ("incident_" + id);
+  CHECK(!FileExists(stem + ".pcap.part"));
+  CHECK(!FileExists(stem + ".json.part"));
+  const Bytes bytes = testing::ReadBytes(stem + ".pcap");
+  const ParsedPcap parsed = ParsePcap(bytes);
+  CHECK(parsed.whole);
+  CHECK_EQ(parsed.packets.size(), count);
+  CHECK(parsed.packets == testing::Slice(packets, 0, count));
+  const Json report = Json::Parse(ReadText(stem + ".json"));
+  CHECK(report.valid());
+  CHECK_EQ(testing::ModeOf(stem + ".json"), 0600);
+  CHECK_EQ(report["id"].text(), id);
+  CHECK_EQ(report["version"].text(), "1");
+  CHECK_EQ(report["file"].text(), stem + ".pcap");
+  CHECK_EQ(report["recovered"].text(), "true");
+  CHECK_EQ(report["bytes"].number(), bytes.size());
+  CHECK_EQ(report["packets"].number(), count);
+  Sha256 digest;
+  digest.Update(bytes.data(), bytes.size());
+  CHECK_EQ(report["sha256"].text(), digest.HexDigest());
+  CHECK_EQ(report["from"].text(), count == 0 ? "null" : FormatTime(packets[0].time_ns, Precision::kNano));
+  CHECK_EQ(report["to"].text(), count == 0 ? "null" : FormatTime(packets[count - 1].time_ns, Precision::kNano));
+  return report;
+}
+
+void RemoveAll(const TempDir& dir) {
+  for (const std::string& name : NamesIn(dir.path())) unlink((dir / name).c_str());
+}
+
+TEST(a_capture_cut_at_every_byte) {
+  constexpr size_t kHistory = 4;
+  const TempDir dir;
+  const Packets packets = SmallPackets(9);
+  const std::string whole = Text(EncodePcap(packets));
+  const std::string draft = DraftText(dir, "a", kHistory);
+  for (size_t size = 0; size <= whole.size(); ++size) {
+    WriteText(dir / "incident_a.pcap.part", whole.substr(0, size));
+    WriteText(dir / "incident_a.json.part", draft);
+    chmod((dir / "incident_a.json.part").c_str(), 0600);
+    CHECK_EQ(Recover(dir), 0u);
+    if (size < 24) {
+      CHECK(NamesIn(dir.path()).empty());
+      continue;
+    }
+    const size_t count = ParsePcap({whole.begin(), whole.begin() + static_cast<ptrdiff_t>(size)}).packets.size();
+    const Json report = CheckRecovered(dir, "a", packets, count);
+    std::string sections;
+    if (count > 0) sections = "pre-buffer:" + std::to_string(std::min(count, kHistory));
+    if (count > kHistory) sections += " attack:" + std::to_string(count - kHistory);
+    CHECK_EQ(Sections(report), sections);
+    CHECK_EQ(report["reason"].text(), "because");
+    CHECK_EQ(report["labels"]["site"].text(), "ams");
+    CHECK_EQ(report["frozenAt"].text(), FormatTime(kBase + 5 * kNsPerMs, Precision::kNano));
+    CHECK_EQ(report["filter"].text(), "udp");
+    CHECK_EQ(report["coverage"]["onsetSource"].text(), "since");
+    CHECK_EQ(report["coverage"]["preOnsetPackets"].number(), std::min<uint64_t>(count, 2));
+    CHECK_EQ(report["statistics"]["packets"].number(), count > kHistory ? count - kHistory : 0u);
+    // Once more changes nothing.
+    CHECK_EQ(Recover(dir), 0u);
+    CHECK_EQ(NamesIn(dir.path()).size(), 2u);
+    RemoveAll(dir);
+  }
+}
+
+TEST(a_draft_cut_anywhere_costs_what_only_it_knew) {
+  const TempDir dir;
+  const Packets packets = SmallPackets(9);
+  const std::string whole = Text(EncodePcap(packets));
+  const std::string draft = DraftText(dir, "a", 4, TapKind::kManual);
+  std::vector<size_t> sizes = {draft.size() - 1, draft.size()};
+  for (size_t size = 0; size < draft.size(); size += 17) sizes.push_back(size);
+  for (const size_t size : sizes) {
+    WriteText(dir / "incident_a.pcap.part", whole);
+    WriteText(dir / "incident_a.json.part", draft.substr(0, size));
+    chmod((dir / "incident_a.json.part").c_str(), 0600);
+    CHECK_EQ(Recover(dir), 0u);
+    const Json report = CheckRecovered(dir, "a", packets, 9);
+    CHECK_EQ(Sections(report), size == draft.size() ? "pre-buffer:4 capture:5" : "attack:9");
+    CHECK_EQ(report["kind"].text(), size == draft.size() ? "manual" : "incident");
+    RemoveAll(dir);
+  }
+}
+
+TEST(without_a_draft_or_with_a_report_half_written) {
+  for (const char* text : {"", "{\"version\":1,\"id\":\"a\",", "none"}) {
+    const TempDir dir;
+    const Packets packets = SmallPackets(5);
+    testing::WriteText(dir / "incident_a.pcap.part", Text(EncodePcap(packets)));
+    if (text != std::string("none")) {
+      WriteText(dir / "incident_a.json.part", text);
+      chmod((dir / "incident_a.json.part").c_str(), 0600);
+    }
+    CHECK_EQ(Recover(dir), 0u);
+    const Json report = CheckRecovered(dir, "a", packets, 5);
+    CHECK_EQ(Sections(report), "attack:5");
+    CHECK_EQ(report["linkType"].text(), "EN10MB");
+    CHECK_EQ(report["snaplen"].number(), 262144u);
+    CHECK_EQ(report["filter"].text(), "null");
+  }
+}
+
+TEST(microseconds_are_recovered_too) {
+  const TempDir dir;
+  Packets packets = SmallPackets(5);
+  for (testing::TestPacket& packet : packets) packet.time_ns -= packet.time_ns % 1000;
+  WriteText(dir / "incident_a.pcap.part", Text(EncodePcap(packets, false)));
+  CHECK_EQ(Recover(dir), 0u);
+  const Json report = Json::Parse(ReadText(dir / "incident_a.json"));
+  CHECK_EQ(report["from"].text(), FormatTime(packets[0].time_ns, Precision::kMicro));
+  CHECK(ParsePcap(testing::ReadBytes(dir / "incident_a.pcap")).packets == packets);
+}
+
+TEST(a_tail_of_zeros_or_of_garbage_is_cut_off) {
+  const Packets packets = SmallPackets(5);
+  for (const char fill : {'\0', '\xff'}) {
+    const TempDir dir;
+    WriteText(dir / "incident_a.pcap.part", Text(EncodePcap(packets)) + std::string(10'000, fill));
+    CHECK_EQ(Recover(dir), 0u);
+    CheckRecovered(dir, "a", packets, 5);
+  }
+}
+
+TEST(what_has_a_living_writer_is_not_touched) {
+  const TempDir dir;
+  const std::string torn = Text(EncodePcap(SmallPackets(5))) + "torn";
+  for (const char* name : {"incident_a.pcap.part", "incident_a.json.part", "incident_b.json.part"}) {
+    WriteText(dir / name, torn);
+  }
+  std::vector<UniqueFd> locks;
+  for (const char* name : {"incident_a.pcap.part", "incident_b.json.part"}) {
+    locks.emplace_back(::open((dir / name).c_str(), O_RDWR | O_CLOEXEC));
+    CHECK_EQ(flock(locks.back().get(), LOCK_EX), 0);
+  }
+  CHECK_EQ(Recover(dir), 0u);
+  CHECK_EQ(NamesIn(dir.path()).size(), 3u);
+  for (const std::string& name : NamesIn(dir.path())) CHECK_EQ(ReadText(dir / name), torn);
+}
+
+TEST(what_is_not_ours_is_left_alone) {
+  const TempDir dir;
+  const std::string capture = Text(EncodePcap(SmallPackets(2)));
+  const std::vector<std::string> names = {"incident_.pcap.part", "other.pcap.part",       "incident_a.pcap.part.bak",
+                                          "incident_a.part",     "incident_a.pcapng.tmp", "notes.json.part"};
+  for (const std::string& name : names) WriteText(dir / name, capture);
+  CHECK_EQ(Recover(dir), 0u);
+  for (const std::string& name : names) CHECK_EQ(ReadText(dir / name), capture);
+  CHECK_EQ(NamesIn(dir.path()).size(), names.size());
+}
+
+TEST(garbage_under_our_name_is_kept_and_told_of) {
+  const TempDir dir;
+  const std::string garbage(100, 'x');
+  WriteText(dir / "incident_a.pcap.part", garbage);
+  WriteText(dir / "incident_zero.pcap.part", std::string(100, '\0'));
+  WriteText(dir / "target", garbage);
+  CHECK_EQ(symlink((dir / "target").c_str(), (dir / "incident_link.pcap.part").c_str()), 0);
+  CHECK_EQ(mkfifo((dir / "incident_fifo.pcap.part").c_str(), 0600), 0);
+  const Packets packets = SmallPackets(2);
+  WriteText(dir / "incident_z.pcap.part", Text(EncodePcap(packets)));
+  CHECK_EQ(Recover(dir), 4u);
+  CHECK_EQ(ReadText(dir / "incident_a.pcap.part"), garbage);
+  CHECK_EQ(ReadText(dir / "target"), garbage);
+  CHECK(FileExists(dir / "incident_fifo.pcap.part"));
+  CheckRecovered(dir, "z", packets, 2);  // the others are recovered all the same
+  CHECK_EQ(NamesIn(dir.path()).size(), 7u);
+}
+
+TEST(after_a_crash_between_the_two_renames) {
+  for (const bool leftover : {false, true}) {
+    const TempDir dir;
+    const std::string capture = Text(EncodePcap(SmallPackets(5)));
+    WriteText(dir / "incident_a.pcap.part", capture);
+    WriteText(dir / "incident_a.json", "{\"as\":\"written\"}");
+    if (leftover) WriteText(dir / "incident_a.json.part", DraftText(dir, "a", 2));
+    CHECK_EQ(Recover(dir), 0u);
+    CHECK_EQ(ReadText(dir / "incident_a.pcap"), capture);
+    CHECK_EQ(ReadText(dir / "incident_a.json"), "{\"as\":\"written\"}");
+    CHECK_EQ(NamesIn(dir.path()).size(), 2u);
+  }
+}
+
+TEST(a_final_name_that_is_taken_is_not_overwritten) {
+  const TempDir dir;
+  const std::string capture = Text(EncodePcap(SmallPackets(5)));
+  WriteText(dir / "incident_a.pcap.part", capture + "torn");
+  WriteText(dir / "incident_a.pcap", "mine");
+  CHECK_EQ(Recover(dir), 1u);
+  CHECK_EQ(ReadText(dir / "incident_a.pcap"), "mine");
+  CHECK_EQ(ReadText(dir / "incident_a.pcap.part"), capture + "torn");
+  CHECK(!FileExists(dir / "incident_a.json"));
+}
+
+TEST(a_report_part_alone_is_dropped) {
+  const TempDir dir;
+  WriteText(dir / "incident_a.json.part", DraftText(dir, "a", 0));
+  CHECK_EQ(Recover(dir), 0u);
+  CHECK(NamesIn(dir.path()).empty());
+}
+
+TEST(drafts_are_sealed) {
+  Draft draft;
+  draft.head = "\"id\":\"x\",\n\"y\":1";
+  draft.kind = TapKind::kManual;
+  draft.precision = Precision::kNano;
+  draft.frozen_ns = -5;
+  draft.since_ns = kNever;
+  draft.history = UINT64_MAX;
+  const std::string text = draft.Encode();
+  const auto decoded = Draft::Decode(text);
+  CHECK(decoded.has_value());
+  if (!decoded) return;
+  CHECK_EQ(decoded->head, draft.head);
+  CHECK(decoded->kind == draft.kind && decoded->precision == draft.precision);
+  CHECK(decoded->frozen_ns == -5 && decoded->since_ns == kNever && decoded->history == UINT64_MAX);
+  for (size_t i = 0; i < text.size(); ++i) {
+    std::string damaged = text;
+    damaged[i] = static_cast<char>(damaged[i] ^ 1);
+    CHECK(!Draft::Decode(damaged).has_value());
+    CHECK(!Draft::Decode(text.substr(0, i)).has_value());
+  }
+}
+
+}  // namespace
+}  // namespace pcap_ring
+
+TEST_MAIN()
