@@ -75,26 +75,16 @@ void LiveDriver::PollAndDispatch() {
     context_->bell.Clear();
     HandleCommands();
   }
-  if (down_) {
-    CrossByTime(true);
-    return;
-  }
-  const int count = source_.Dispatch(kBatch, &Deliver, this);
+  // Also while the device is away: its newest packets are still in the kernel's buffer.
+  const int count = source_.open() ? source_.Dispatch(kBatch, &Deliver, this) : 0;
   more_ = count >= kBatch;
   if (count > 0) ReadLoss();
-  if (count < 0 || (count == 0 && (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)) {
-    const std::string& device = context_->config.live.device;
-    if (if_nametoindex(device.c_str()) == 0) {
-      GoDown({Code::kDeviceGone, "device \"" + device + "\" is gone; waiting for it to come back", ENODEV, nullptr});
-    } else {
-      GoDown({Code::kDeviceDown, "device \"" + device + "\" went down; waiting for it to come up", ENETDOWN, nullptr});
-    }
-  }
+  if (!down_ && (count < 0 || (count == 0 && (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0))) GoDown();
   CrossByTime(count <= 0);
 }
 
 int LiveDriver::TimeoutMs() const {
-  if (more_ && !down_) return 0;
+  if (more_) return 0;
   int64_t next_ns = next_interval_ns_;
   if (down_) next_ns = std::min(next_ns, next_try_ns_);
   const int64_t now_ns = MonotonicNs();
@@ -114,8 +104,10 @@ void LiveDriver::ReadLoss() {
 }
 
 void LiveDriver::EndInterval(int64_t now_ns) {
-  counters_.Read(&interface_);
-  if (!down_) ReadLoss();
+  const bool present = counters_.Read(&interface_);
+  if (source_.open()) ReadLoss();
+  // libpcap takes the socket's error away when it is asked for packets, so poll() may not have shown it.
+  if (!down_ && !(present && interface_.up)) GoDown();
   const int64_t time_ns = RealtimeNs();
   StatsInterval stats =
       stats_.End(Mode::kCapture, time_ns, now_ns - interval_start_ns_, pipeline_->totals(), pipeline_->loss());
@@ -153,7 +145,11 @@ void LiveDriver::Handle(const Command& command) {
     }
     case Command::Kind::kResolve:
       if (Tap* tap = pipeline_->Find(command.handle); tap != nullptr) {
-        ClocksOf(command.handle)->real_minus_mono_ns = command.realtime_ns - command.monotonic_ns;
+        Clocks* const clocks = ClocksOf(command.handle);
+        // Set back behind the freeze, the clock says nothing of R, which then is the freeze itself.
+        if (command.realtime_ns >= clocks->freeze_ns) {
+          clocks->real_minus_mono_ns = command.realtime_ns - command.monotonic_ns;
+        }
         tap->RequestResolve(command.realtime_ns, command.with_resolution);
       }
       break;
@@ -165,11 +161,8 @@ void LiveDriver::Handle(const Command& command) {
       break;
     case Command::Kind::kClose:
       closing_ = true;
-      for (const auto& tap : pipeline_->taps()) {
-        // The clock may have been set since the freeze.
-        if (!tap->pending()) ClocksOf(tap->handle())->real_minus_mono_ns = command.realtime_ns - command.monotonic_ns;
-        tap->RequestResolve(command.realtime_ns, false);
-      }
+      closed_ns_ = command.monotonic_ns;
+      for (const auto& tap : pipeline_->taps()) tap->RequestResolve(command.realtime_ns, false);
       break;
     case Command::Kind::kBegin:
     case Command::Kind::kContinue:
@@ -191,7 +184,8 @@ int64_t LiveDriver::BoundaryOf(const Tap& tap) const {
 }
 
 int64_t LiveDriver::MonotonicOf(const Tap& tap, int64_t boundary_ns) const {
-  return boundary_ns - ClocksOf(tap.handle())->real_minus_mono_ns;
+  // Nothing waits longer than the close, however the clock was set since.
+  return std::min(boundary_ns - ClocksOf(tap.handle())->real_minus_mono_ns, closed_ns_);
 }
 
 void LiveDriver::Cross(Tap* tap) {
@@ -244,26 +238,28 @@ void LiveDriver::Die(const Status& status) {
   }
 }
 
-void LiveDriver::GoDown(const Status& status) {
+void LiveDriver::GoDown() {
   down_ = true;
+  down_since_ns_ = MonotonicNs();
   back_off_ns_ = kFirstBackOffNs;
-  next_try_ns_ = MonotonicNs() + back_off_ns_;
-  if (status.code == Code::kDeviceGone) {
-    earlier_kernel_loss_ += source_.KernelLoss();
-    source_.Close();
+  next_try_ns_ = down_since_ns_ + back_off_ns_;
+  const std::string device = "device \"" + context_->config.live.device + "\"";
+  if (if_nametoindex(context_->config.live.device.c_str()) == 0) {
+    context_->listener->OnDown({Code::kDeviceGone, device + " is gone; waiting for it to come back", ENODEV, nullptr});
+  } else {
+    context_->listener->OnDown({Code::kDeviceDown, device + " went down; waiting for it to come up", ENETDOWN, nullptr});
   }
-  context_->listener->OnDown(status);
 }
 
 void LiveDriver::TryUp(int64_t now_ns) {
   back_off_ns_ = std::min(back_off_ns_ * 2, kLongestBackOffNs);
   next_try_ns_ = now_ns + back_off_ns_;
+  if (source_.open() && !counters_.Read(&interface_)) {  // deleted
+    if (now_ns - down_since_ns_ < DrainNs(*context_)) return;
+    earlier_kernel_loss_ += source_.KernelLoss();
+    source_.Close();
+  }
   if (source_.open()) {
-    if (!counters_.Read(&interface_)) {  // deleted while it was down
-      earlier_kernel_loss_ += source_.KernelLoss();
-      source_.Close();
-      return;
-    }
     if (!interface_.up) return;
   } else {
     InterfaceCounters counters;

@@ -48,7 +48,7 @@ class LiveDriver {
   void ReadLoss();
   void EndInterval(int64_t now_ns);
   void Die(const Status& status);
-  void GoDown(const Status& status);
+  void GoDown();
   void TryUp(int64_t now_ns);
 
   EngineContext* const context_;
@@ -64,10 +64,12 @@ class LiveDriver {
   int64_t interval_start_ns_ = 0;  // monotonic
   int64_t next_interval_ns_ = 0;   // monotonic
   bool down_ = false;
+  int64_t down_since_ns_ = 0;  // monotonic
   int64_t next_try_ns_ = 0;
   int64_t back_off_ns_ = 0;
   bool more_ = false;  // the kernel's buffer may hold more than was taken
   bool closing_ = false;
+  int64_t closed_ns_ = kNever;  // monotonic: the moment of the close
 };
 
 }  // namespace pcap_ring

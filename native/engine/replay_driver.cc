@@ -171,6 +171,13 @@ void ReplayDriver::HandleDeferred() {
   deferred_.clear();
 }
 
+// Closed before the first packet was read: what was asked for is still completed, with nothing in it.
+void ReplayDriver::CompleteDeferred() {
+  if (deferred_.empty()) return;
+  if (const auto first_ns = source_.next_ns()) clock_.Start(*first_ns);
+  HandleDeferred();
+}
+
 void ReplayDriver::Handle(const Command& command) {
   if (context_->config.paced && clock_.started() && !ended_) {
     const int64_t asked_ns = paced_origin_ns_ + (command.monotonic_ns - paced_start_ns_);
@@ -208,8 +215,9 @@ void ReplayDriver::Handle(const Command& command) {
       if (Tap* tap = pipeline_->Find(command.handle); tap != nullptr) tap->Abandon(now_ns);
       break;
     case Command::Kind::kClose:
+      CompleteDeferred();
       closing_ = true;
-      for (const auto& tap : pipeline_->taps()) tap->Abandon(now_ns);
+      for (const auto& tap : pipeline_->taps()) tap->Abandon(clock_.now_ns());
       break;
   }
 }

@@ -32,6 +32,7 @@ class ReplayDriver {
   void Wait(int timeout_ms);
   void HandleCommands();
   void HandleDeferred();
+  void CompleteDeferred();
   void Handle(const Command& command);
   int64_t NextTapBoundary() const;
 

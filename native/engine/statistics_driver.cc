@@ -125,14 +125,16 @@ void StatisticsDriver::Handle(const Command& command) {
       break;
     }
     case Command::Kind::kResolve:
-      if (Tap* tap = find(); tap != nullptr) tap->RequestResolve(command.realtime_ns, false);
+      // No packet is waited for, so nothing is either, however the clock was set since the freeze.
+      CrossTaps(command.realtime_ns);
+      if (Tap* tap = find(); tap != nullptr) tap->Abandon(command.realtime_ns);
       break;
     case Command::Kind::kAbandon:
       if (Tap* tap = find(); tap != nullptr) tap->Abandon(command.realtime_ns);
       break;
     case Command::Kind::kClose:
       closing_ = true;
-      for (const auto& tap : taps_) tap->RequestResolve(command.realtime_ns, false);
+      for (const auto& tap : taps_) tap->Abandon(command.realtime_ns);
       break;
     case Command::Kind::kBegin:
     case Command::Kind::kContinue:

@@ -114,7 +114,10 @@ Status Recording::Flush() {
 
 Status Recording::Sync() {
   if (!failure_.ok() || !dirty_) return failure_;
-  if (Status status = file_.Sync(); !status.ok()) Fail(std::move(status));
+  Status status = file_.Sync();
+  // Once: a file whose name is not on the disk is not, either.
+  if (status.ok() && !std::exchange(name_synced_, true)) status = SyncDirectoryOf(spec_.path);
+  if (!status.ok()) Fail(std::move(status));
   dirty_ = false;
   unsynced_ = 0;
   last_sync_ns_ = MonotonicNs();
@@ -171,6 +174,8 @@ Status Recording::Finish(const TapSummary& summary, std::string* report) {
   }
   if (WantsFile()) {
     if (Status status = file_.Publish(); !status.ok()) {
+      // Its capture stays a part, for a recovery; a report would speak of somebody else's file.
+      if (WantsReport()) unlink(spec_.report_path.c_str());
       Fail(status);
       return status;
     }

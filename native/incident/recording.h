@@ -63,6 +63,7 @@ class Recording {
   Sha256 digest_;
   uint64_t safe_bytes_ = 0;
   bool dirty_ = false;
+  bool name_synced_ = false;
   uint64_t unsynced_ = 0;
   int64_t last_sync_ns_ = 0;
   Status failure_;

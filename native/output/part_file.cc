@@ -47,6 +47,12 @@ Status PartFile::Failed(const char* what, const char* syscall, int error_number)
                        error_number);
 }
 
+Status PartFile::GiveUp(const char* what, const char* syscall, int error_number) {
+  if (StillNamed()) Discard();
+  fd_.Reset();
+  return Failed(what, syscall, error_number);
+}
+
 // Whether the part's name still leads to the file that is held open.
 bool PartFile::StillNamed() const {
   struct stat held;
@@ -72,8 +78,8 @@ Status PartFile::Create(const std::string& final_path) {
       }
       return Failed("create", "open", errno);
     }
-    if (flock(fd_.get(), LOCK_EX) != 0) return Failed("lock", "flock", errno);
-    if (fchmod(fd_.get(), kFileMode) != 0) return Failed("set the mode of", "fchmod", errno);
+    if (flock(fd_.get(), LOCK_EX) != 0) return GiveUp("lock", "flock", errno);
+    if (fchmod(fd_.get(), kFileMode) != 0) return GiveUp("set the mode of", "fchmod", errno);
     if (StillNamed()) return Status::Ok();
   }
   return {Code::kFileExists, part_path_ + " is taken again and again by somebody else", EEXIST, "open"};

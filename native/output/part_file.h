@@ -42,6 +42,7 @@ class PartFile {
 
  private:
   Status Failed(const char* what, const char* syscall, int error_number) const;
+  Status GiveUp(const char* what, const char* syscall, int error_number);
   bool StillNamed() const;
 
   std::string final_path_;

@@ -9,9 +9,9 @@ namespace {
 constexpr size_t kMinSlabs = 2;
 constexpr size_t kSpareSlabs = 32;  // what one record may take after the limit was seen
 
-size_t LentSlabs(size_t ring_slabs) {
-  return std::max(PacketRing::kQueueBytes / Slab::kSize, ring_slabs + ring_slabs / 2);
-}
+// While something is recorded: the queue, and as much again as the ring, whose slabs may all be pinned and retire one by one
+// after the queue's limit was seen.
+size_t LentSlabs(size_t ring_slabs) { return PacketRing::kQueueBytes / Slab::kSize + ring_slabs; }
 
 }  // namespace
 
@@ -70,7 +70,6 @@ void PacketRing::Reclaim() {
   }
 }
 
-// All ring slabs may be pinned when the readers stop, and retire one by one: that much of the lent part is kept back.
 bool PacketRing::Congested() {
   const size_t limit = lent_slabs_ - max_slabs_ - kSpareSlabs;
   if (retired_count_ < limit) return false;

@@ -49,14 +49,14 @@ class PacketRing {
   int64_t oldest_ns() const;
   int64_t last_ns() const { return last_ns_; }
 
-  // While something is being recorded the log may grow by the queue: 32 MiB, or half as much again as the ring where
-  // that is more. False: no memory.
+  // While something is being recorded the log may grow by the queue, 30 MiB, and by as much again as the ring: 32 MiB at
+  // defaults. False: no memory.
   bool StartRecording() { return pool_.Borrow(); }
   void StopRecording() { pool_.GiveBack(); }
   // True while readers lag so far behind that no more may be pinned for them.
   bool Congested();
 
-  static constexpr size_t kQueueBytes = 32 * 1024 * 1024;
+  static constexpr size_t kQueueBytes = 30 * 1024 * 1024;
 
  private:
   void EvictOldest();

@@ -1,6 +1,7 @@
 #include "source/replay_source.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace pcap_ring {
 
@@ -41,10 +42,14 @@ bool ReplaySource::Fetch() {
   return false;
 }
 
+std::optional<int64_t> ReplaySource::next_ns() {
+  if (!std::exchange(started_, true)) Fetch();
+  if (!ahead_) return std::nullopt;
+  return ahead_->time_ns();
+}
+
 bool ReplaySource::Read(Item* item) {
-  if (!started_) Fetch();
-  started_ = true;
-  if (!ahead_) return false;
+  if (!next_ns()) return false;
   Packet packet = *ahead_;
   current_bytes_.swap(ahead_bytes_);
   Fetch();

@@ -34,6 +34,8 @@ class ReplaySource {
   Status Open(Options options);
   // False at the end, or at damage: then error() is not ok.
   bool Read(Item* item);
+  // The timestamp of the packet that Read will give, nothing at the end.
+  std::optional<int64_t> next_ns();
   const Status& error() const { return error_; }
 
   uint32_t linktype() const { return reader_.linktype(); }

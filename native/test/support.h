@@ -21,8 +21,8 @@
 #include "incident/session.h"
 #include "test/check.h"
 
-// What several tests need: recordings made in memory, a reader of capture files and of JSON that shares no code with the
-// core, a directory that goes away, and a session driven by its events.
+// What several tests need: recordings made in memory, a reader of capture files and of JSON that shares no code with
+// the core, a directory that goes away, and a session driven by its events.
 namespace pcap_ring::testing {
 
 using Bytes = std::vector<uint8_t>;

@@ -461,8 +461,8 @@ TEST(only_the_first_resolve_counts) {
   CHECK_EQ(bench.out.size(Section::kResolution), 5u);
 }
 
-// A close in the middle of a resolution section ends it at the moment of the close, by a time that can be reckoned with:
-// on a silent device only the clock can tell when it is past.
+// A close in the middle of a resolution section ends it at the moment of the close, by a time that can be reckoned
+// with: on a silent device only the clock can tell when it is past.
 TEST(a_close_ends_a_resolution_section_at_its_own_time) {
   Bench bench;
   TapSpec spec = MakeTap(1);

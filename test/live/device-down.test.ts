@@ -1,0 +1,175 @@
+// The device goes down, away, and comes back: told of, waited for, never an error of the ring.
+
+import { type Test, test } from 'tap'
+
+import type { IncidentReport, PcapRing } from '../../src/index.js'
+import { jumps, readEvidence, sizes } from '../support/evidence.js'
+import { Host } from '../support/host.js'
+import { connect, down, makePair, noNamespaces, type Pair, sh, up } from '../support/netns.js'
+import { frameOf, noSender, send } from '../support/sender.js'
+
+const skip = noNamespaces || noSender
+
+interface State {
+  ring: PcapRing
+  events: string[]
+}
+
+async function startHost(t: Test, { here }: Pair, more: object = {}): Promise<Host> {
+  const host = await Host.start(t, { netns: here.name })
+  await host.call<State, void, object>(
+    async ({ PcapRing, state }, options) => {
+      const ring = new PcapRing(options)
+      state.ring = ring
+      state.events = []
+      ring.on('down', ({ code }) => state.events.push(`down ${code}`))
+      ring.on('up', () => state.events.push('up'))
+      ring.on('error', ({ code }) => state.events.push(`error ${code}`))
+      ring.on('warning', ({ code }) => state.events.push(`warning ${code}`))
+      await ring.start()
+    },
+    { device: here.device, directory: t.testdir({}), statsInterval: 50, ring: { packets: 5_000 }, ...more },
+  )
+  return host
+}
+
+/** Fulfils once so many events have come. */
+const events = (host: Host, count: number): Promise<string[]> =>
+  host.call<State, string[], number>(async ({ state, once }, count) => {
+    while (state.events.length < count) {
+      await Promise.race(['down', 'up', 'error', 'warning'].map((name) => once(state.ring, name)))
+    }
+    return state.events
+  }, count)
+
+/** Share of a core that the process takes over twenty intervals. */
+const load = (host: Host): Promise<number> =>
+  host.call<State, number>(async ({ state, untilStats }) => {
+    let left = 20
+    const cpu = process.cpuUsage()
+    const start = process.hrtime.bigint()
+    await untilStats(state.ring, () => --left === 0)
+    const { user, system } = process.cpuUsage(cpu)
+    return (user + system) / (Number(process.hrtime.bigint() - start) / 1_000)
+  })
+
+const freeze = (host: Host): Promise<IncidentReport> =>
+  host.call<State, IncidentReport>(({ state }) => state.ring.freeze({ resolution: { packets: 0 } }).resolve())
+
+const finish = (host: Host): Promise<void> => host.call<State, void>(({ state }) => state.ring.close())
+
+const numbers = (report: IncidentReport): number[] =>
+  readEvidence(report).frames.map(({ data }) => frameOf(data).number)
+const range = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i)
+
+const ways = {
+  down: { code: 'ERR_PCAP_DEVICE_DOWN', away: ({ here }: Pair) => down(here), back: ({ here }: Pair) => up(here) },
+  deleted: {
+    code: 'ERR_PCAP_DEVICE_GONE',
+    away: ({ here }: Pair) => sh('ip', '-n', here.name, 'link', 'del', here.device),
+    back: connect,
+  },
+} as const
+
+for (const [way, { code, away, back }] of Object.entries(ways)) {
+  test(`${way}, and back`, { skip }, async (t) => {
+    const pair = makePair(t)
+    const host = await startHost(t, pair)
+    await host.call<State, unknown>(({ state }) => state.ring.freeze({ id: 'open' }).flushed)
+    await send(t, pair.there, { count: 400, pps: 4_000 }).sent
+    // At once: the newest frames are still in the kernel's buffer.
+    away(pair)
+    t.same(await events(host, 1), [`down ${code}`])
+    const share = await load(host)
+    t.ok(share < 0.3, `no spinning: ${share.toFixed(3)} of a core while it is away`)
+    t.same(numbers(await freeze(host)), range(0, 400), 'frozen while it is away: nothing is missing')
+
+    back(pair)
+    t.same(await events(host, 2), [`down ${code}`, 'up'])
+    const after = await load(host)
+    t.ok(after < 0.3, `no spinning: ${after.toFixed(3)} of a core`)
+    await send(t, pair.there, { count: 300, first: 400, pps: 4_000 }).sent
+    const report = await freeze(host)
+    t.same(readEvidence(report).wrong, [])
+    t.same(numbers(report), range(0, 700))
+    t.equal(report.statistics.packets, 0)
+
+    const open = await host.call<State, IncidentReport>(async ({ state }) => {
+      const [incident] = state.ring.incidents
+      const report = (await incident?.resolve()) as IncidentReport
+      await state.ring.close()
+      return report
+    })
+    t.same(sizes(open), { attack: 700 })
+    t.same(jumps(readEvidence(open).frames), [])
+    t.equal(open.statistics.packets, 700)
+    t.equal(open.error, null)
+    t.same(await host.call<State, string[]>(({ state }) => state.events), [`down ${code}`, 'up'])
+  })
+
+  test(`${way}, again and again`, { skip }, async (t) => {
+    const pair = makePair(t)
+    const host = await startHost(t, pair)
+    for (let i = 0; i < 3; ++i) {
+      await send(t, pair.there, { count: 100, first: 100 * i, pps: 4_000 }).sent
+      away(pair)
+      await events(host, 2 * i + 1)
+      back(pair)
+      await events(host, 2 * i + 2)
+    }
+    t.same(numbers(await freeze(host)), range(0, 300))
+    t.same(
+      await host.call<State, string[]>(({ state }) => state.events),
+      Array(3)
+        .fill([`down ${code}`, 'up'])
+        .flat(),
+    )
+    await finish(host)
+  })
+
+  test(`${way}, and closed with an incident open`, { skip }, async (t) => {
+    const pair = makePair(t)
+    const host = await startHost(t, pair)
+    await send(t, pair.there, { count: 200, pps: 4_000 }).sent
+    away(pair)
+    await events(host, 1)
+    const { took, report } = await host.call<State, { took: number; report: IncidentReport }>(async ({ state }) => {
+      const incident = state.ring.freeze()
+      const start = process.hrtime.bigint()
+      await state.ring.close()
+      return { took: Number(process.hrtime.bigint() - start) / 1e6, report: await incident.finished }
+    })
+    // latency + 1 s, threefold.
+    t.ok(took < 3_300, `${took} ms`)
+    t.same(numbers(report), range(0, 200))
+    t.same(readEvidence(report).wrong, [])
+  })
+}
+
+test('deleted while it is down', { skip }, async (t) => {
+  const pair = makePair(t)
+  const host = await startHost(t, pair)
+  await send(t, pair.there, { count: 100 }).sent
+  down(pair.here)
+  await events(host, 1)
+  ways.deleted.away(pair)
+  t.ok((await load(host)) < 0.3)
+  connect(pair)
+  t.same(await events(host, 2), ['down ERR_PCAP_DEVICE_DOWN', 'up'])
+  await send(t, pair.there, { count: 100, first: 100 }).sent
+  t.same(numbers(await freeze(host)), range(0, 200))
+  await finish(host)
+})
+
+test('the cable pulled out is no matter of the device', { skip }, async (t) => {
+  const pair = makePair(t)
+  const host = await startHost(t, pair)
+  await send(t, pair.there, { count: 100 }).sent
+  down(pair.there)
+  t.ok((await load(host)) < 0.3)
+  up(pair.there)
+  await send(t, pair.there, { count: 100, first: 100 }).sent
+  t.same(numbers(await freeze(host)), range(0, 200))
+  t.same(await host.call<State, string[]>(({ state }) => state.events), [])
+  await finish(host)
+})
