@@ -14,7 +14,12 @@
             # In a clone the development dependency; in the published package the copy that prepack made.
             '<!(node -p "try{require(\'node-addon-api\').include_dir}catch{\'vendor/node-addon-api\'}")',
           ],
-          'defines': ['NAPI_VERSION=9', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS'],
+          # The last: a worker that is terminated inside a listener must not take the process along.
+          'defines': [
+            'NAPI_VERSION=9',
+            'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS',
+            'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
+          ],
           'cflags!': ['-O3'],
           'cflags': ['-O2', '-fvisibility=hidden', '-pthread'],
           # Node's own headers bring an older standard and -fno-exceptions; only the standard is replaced.

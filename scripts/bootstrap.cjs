@@ -76,6 +76,7 @@ const testTools = [
   { name: 'tcpdump', package: 'tcpdump', present: () => inPath('tcpdump') },
   { name: 'tshark', package: 'tshark', present: () => inPath('tshark') },
   { name: 'ip', package: 'iproute2', present: () => inPath('ip') },
+  { name: 'sysctl', package: 'procps', present: () => inPath('sysctl') },
   { name: 'setpriv', package: 'util-linux', present: () => inPath('setpriv') && inPath('unshare') },
 ]
 

@@ -1,13 +1,13 @@
 import { formatTime } from './time.js'
-import type { Stats, StatsCapture, StatsStatistics } from './types.js'
+import type { Precision, Stats, StatsCapture, StatsStatistics } from './types.js'
 
 /** Figures of nothing at all, before the first interval has ended. */
-export function emptyStats(mode: 'capture'): StatsCapture
-export function emptyStats(mode: 'statistics'): StatsStatistics
-export function emptyStats(mode: Stats['mode']): Stats
-export function emptyStats(mode: Stats['mode']): Stats {
+export function emptyStats(mode: 'capture', precision?: Precision): StatsCapture
+export function emptyStats(mode: 'statistics', precision?: Precision): StatsStatistics
+export function emptyStats(mode: Stats['mode'], precision?: Precision): Stats
+export function emptyStats(mode: Stats['mode'], precision: Precision = 'micro'): Stats {
   const counts = { packets: 0, bytes: 0, pps: 0, bps: 0 }
-  const base = { time: formatTime(0n), interval: 0, sampling: 1, ...counts, inbound: { ...counts } }
+  const base = { time: formatTime(0n, precision), interval: 0, sampling: 1, ...counts, inbound: { ...counts } }
   if (mode === 'statistics') {
     return {
       ...base,

@@ -7,6 +7,8 @@ export interface IncidentLink {
   packets(): number
   /** `false`: without waiting for a resolution section. */
   resolve(withResolution: boolean): void
+  /** Somebody waits for the end: a lock-step replay must go on. */
+  release(): void
 }
 
 /** @internal The ring's side of an incident. */
@@ -106,15 +108,17 @@ export class Incident implements AsyncDisposable {
   }
 
   /** Ends without waiting for a resolution section. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.asyncDispose](): Promise<void> {
     this.#end(false)
-    await this.finished
+    const ended = this.finished.then(() => {})
+    ended.catch(() => {}) // nobody has to read this one either
+    return ended
   }
 
   #end(withResolution: boolean): void {
-    const resolving = this.#state === 'resolving'
-    if (this.#state === 'capturing' || this.#state === 'capped') this.#state = 'resolving'
-    else if (!resolving || withResolution) return
-    this.#link.resolve(withResolution)
+    if (this.#state === 'resolved' || this.#state === 'failed') return
+    if (this.#state !== 'resolving' || !withResolution) this.#link.resolve(withResolution)
+    this.#state = 'resolving'
+    this.#link.release()
   }
 }

@@ -53,7 +53,8 @@ export interface NativeRecording {
  */
 export type NativeListener = (name: string, handle: number, json: string, boundary: number) => void
 
-/** The `Ring` of native/binding/ring_wrap.h. After `closed` there are no more events, and `join()` must be called. */
+/** The `Ring` of native/binding/ring_wrap.h. After `closed` there are no more events, and `join()` must be called; before,
+ * it waits. */
 export interface NativeRing {
   start(): void
   open(recording: NativeRecording): void

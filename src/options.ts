@@ -5,7 +5,7 @@ import { types } from 'node:util'
 
 import { invalidArgType, invalidArgValue, outOfRange } from './errors.js'
 import { parseDuration, parseTime } from './time.js'
-import type { FreezeOptions, ManualOptions, PcapRingOptions } from './types.js'
+import type { FreezeOptions, ManualOptions, PcapRingOptions, Precision } from './types.js'
 
 const kiB = 1024
 const miB = 1024 * kiB
@@ -38,7 +38,7 @@ export interface RingSettings {
   cap: Cap
   resolution: Resolution
   directory: string
-  precision: string
+  precision: Precision
   statsInterval: number
   kernelBuffer: number
   latency: number
@@ -194,7 +194,7 @@ export function judgeRingOptions(options: PcapRingOptions | undefined): RingSett
       reserve: false,
     }),
     directory: resolve(or('directory', 'captures', filled)),
-    precision: or('precision', 'micro', (value, name) => oneOf(value, name, ['micro', 'nano'])),
+    precision: or<Precision>('precision', 'micro', (value, name) => oneOf<Precision>(value, name, ['micro', 'nano'])),
     statsInterval: or('statsInterval', 250, (value, name) => parseDuration(value, name, { min: 50, max: 60_000 })),
     kernelBuffer: or('kernelBuffer', 2 * miB, (value, name) => integer(value, name, miB, giB)),
     // The kernel's timer counts whole milliseconds.
@@ -236,11 +236,19 @@ function judgeLabels(value: unknown): Record<string, string> {
 function judgeAttack(value: unknown): string {
   if (value === undefined || value === null) return 'null'
   object(value, 'options.attack')
+  let json: string | undefined
   try {
-    return JSON.stringify(value)
+    json = JSON.stringify(value)
   } catch {
-    throw invalidArgValue('options.attack', value, 'must be what JSON can hold')
+    // a cycle, a BigInt
   }
+  if (json === undefined || !json.startsWith('{')) {
+    throw invalidArgValue('options.attack', value, 'must be an object that JSON can hold')
+  }
+  if (Buffer.byteLength(json) > 64 * kiB) {
+    throw outOfRange('options.attack', `at most ${64 * kiB} bytes of JSON`, Buffer.byteLength(json))
+  }
+  return json
 }
 
 /** Given keys go over the ring's. */
@@ -277,7 +285,9 @@ export function judgeManualOptions(
 
 export function judgeSignal(value: unknown): AbortSignal | undefined {
   if (value === undefined) return undefined
-  if (typeof value !== 'object' || value === null || !('aborted' in value)) {
+  // By what it can do: a signal may come from another realm.
+  const { aborted, addEventListener } = (value ?? {}) as Partial<AbortSignal>
+  if (typeof aborted !== 'boolean' || typeof addEventListener !== 'function') {
     throw invalidArgType('options.signal', 'AbortSignal', value)
   }
   return value as AbortSignal

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { emptyStats } from './empty-stats.js'
 import type { PcapRingErrorCode } from './errors.js'
 import { PcapRingError } from './errors.js'
+import { endAtExit, forgetAtExit } from './exit.js'
 import type { Incident, IncidentControl } from './incident.js'
 import { makeIncident } from './incident.js'
 import type { NativeRing } from './native.js'
@@ -46,7 +47,12 @@ const toError = (json: string): PcapRingError => {
 
 /** The network devices. Those without a permission to capture are listed too. */
 export function devices(): Device[] {
-  return loadAddon().devices()
+  const addon = loadAddon()
+  try {
+    return addon.devices()
+  } catch (cause) {
+    throw new PcapRingError('ERR_PCAP_KERNEL', (cause as Error).message, { cause })
+  }
 }
 
 interface Dump {
@@ -70,7 +76,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
   #mode: 'idle' | 'capture' | 'statistics' | 'closed' = 'idle'
   #device: string | null
   #refed = true
-  #stats: Stats = emptyStats('capture')
+  #stats: Stats
   #lastHandle = 0
   readonly #open = new Map<number, IncidentControl>()
   readonly #dumps = new Map<number, Dump>()
@@ -79,15 +85,15 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
   #starting: Promise<void> | null = null
   #startEnds: { resolve(): void; reject(error: unknown): void } | null = null
   /** Why a start under way will fail, once the core has ended. */
-  #startFailure: unknown = null
+  #startFailure: { reason: unknown } | null = null
   #closing: Promise<void> | null = null
   #closed: (() => void) | null = null
 
   constructor(options?: PcapRingOptions) {
-    // A host may have turned captureRejections on for all emitters: what its listeners reject with is its own.
-    super({ captureRejections: false })
+    super()
     this.#settings = judgeRingOptions(options)
     this.#device = this.#settings.device === '' ? null : this.#settings.device
+    this.#stats = emptyStats('capture', this.#settings.precision)
     loadAddon()
   }
 
@@ -112,20 +118,16 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
    * @throws (rejects) {PcapRingError} `ERR_PCAP_PERMISSION` with `fallback: false`, `_NO_SUCH_DEVICE`, `_DEVICE_DOWN`,
    *   `_BAD_FILTER`, `_BAD_FILE`, `_WRITE` and `_NO_SPACE` for the directory, `_CLOSED`; the signal's reason
    */
-  async start(options?: { signal?: AbortSignal | undefined }): Promise<void> {
-    const signal = judgeSignal(judgeObject(options, 'options').signal)
-    if (this.#closing !== null) throw closedError()
-    signal?.throwIfAborted()
-    this.#starting ??= this.#launch()
-    if (signal === undefined) return this.#starting
-    const abort = (): void => {
-      if (this.#mode === 'idle') this.#cancelStart(signal.reason)
-    }
-    signal.addEventListener('abort', abort, { once: true })
+  start(options?: { signal?: AbortSignal | undefined }): Promise<void> {
     try {
-      await this.#starting
-    } finally {
-      signal.removeEventListener('abort', abort)
+      const signal = judgeSignal(judgeObject(options, 'options').signal)
+      if (this.#closing !== null) throw closedError()
+      signal?.throwIfAborted()
+      this.#starting ??= unread(this.#launch())
+      if (signal !== undefined) this.#abortStartWith(signal, this.#starting)
+      return this.#starting
+    } catch (error) {
+      return unread(Promise.reject(error))
     }
   }
 
@@ -166,7 +168,11 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
    * @throws (rejects) `ERR_INVALID_ARG_*`; {PcapRingError} `ERR_PCAP_FILE_EXISTS`, `_NOT_STARTED`, `_CLOSED`, `_WRITE`,
    *   `_NO_SPACE`; `_PERMISSION` in statistics-only mode
    */
-  async dump(file: string): Promise<DumpReport> {
+  dump(file: string): Promise<DumpReport> {
+    return unread(this.#dump(file))
+  }
+
+  async #dump(file: string): Promise<DumpReport> {
     const path = judgePath(file, 'file')
     const native = this.#started()
     if (this.#mode === 'statistics') {
@@ -192,7 +198,8 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
         // Nothing runs; the event still comes in a later turn.
         setImmediate(() => this.#onClosed())
       } else {
-        if (this.#mode === 'idle') this.#startFailure ??= closedError()
+        if (this.#mode === 'idle') this.#startFailure ??= { reason: closedError() }
+        this.#native.ref()
         this.#native.close()
       }
     })
@@ -213,7 +220,8 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
   /** A started ring does not keep the process alive. */
   unref(): this {
     this.#refed = false
-    this.#native?.unref()
+    // Starting and closing end by themselves, and whoever awaits them must hear of it.
+    if (this.#mode !== 'idle' && this.#closing === null) this.#native?.unref()
     return this
   }
 
@@ -256,7 +264,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
       },
       (name, handle, json, boundary) => this.#onNative(name, handle, json, boundary),
     )
-    if (!this.#refed) this.#native.unref()
+    endAtExit(this.#native)
     const started = new Promise<void>((resolve, reject) => {
       this.#startEnds = { resolve, reject }
     })
@@ -264,9 +272,15 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
     return started
   }
 
-  #cancelStart(reason: unknown): void {
-    this.#startFailure ??= reason
-    this.#native?.close()
+  #abortStartWith(signal: AbortSignal, starting: Promise<void>): void {
+    const abort = (): void => {
+      if (this.#mode !== 'idle') return
+      this.#startFailure ??= { reason: signal.reason }
+      this.#native?.close()
+    }
+    const forget = (): void => signal.removeEventListener('abort', abort)
+    signal.addEventListener('abort', abort, { once: true })
+    starting.then(forget, forget)
   }
 
   #onStarted({ mode, device }: { mode: 'capture' | 'statistics'; device: string | null }): void {
@@ -274,7 +288,8 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
     if (this.#startFailure !== null) return
     this.#mode = mode
     this.#device = device
-    this.#stats = emptyStats(mode)
+    this.#stats = emptyStats(mode, this.#settings.precision)
+    if (!this.#refed) this.#native?.unref()
     this.#startEnds?.resolve()
     this.#startEnds = null
     this.#emit('start')
@@ -284,8 +299,11 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
 
   /** The core has ended: its threads have nothing left to do. */
   #onClosed(): void {
-    this.#native?.join()
-    this.#native = null
+    if (this.#native !== null) {
+      this.#native.join()
+      forgetAtExit(this.#native)
+      this.#native = null
+    }
     this.#boundary = 0
     const error = closedError()
     for (const control of this.#open.values()) control.failed(error)
@@ -296,7 +314,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
       const { reject } = this.#startEnds
       this.#startEnds = null
       this.#starting = null
-      reject(this.#startFailure)
+      reject(this.#startFailure?.reason)
       // A start that failed may be tried again.
       if (this.#closing === null) return
     }
@@ -320,10 +338,8 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
       id,
       file: this.#mode === 'statistics' ? null : `${stem}.pcap`,
       packets: () => this.#native?.packets(handle) ?? 0,
-      resolve: (withResolution) => {
-        this.#native?.resolve(handle, withResolution)
-        this.#releaseAfterTurn()
-      },
+      resolve: (withResolution) => this.#native?.resolve(handle, withResolution),
+      release: () => this.#releaseAfterTurn(),
     })
     this.#open.set(handle, control)
     native.open(this.#recording(handle, kind, `${stem}.pcap`, `${stem}.json`, settings))
@@ -360,7 +376,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
   #onFinished(handle: number, json: string): void {
     const dump = this.#dumps.get(handle)
     if (dump !== undefined) {
-      this.#dumps.delete(handle)
+      this.#forget(handle)
       dump.resolve(JSON.parse(json) as DumpReport)
       return
     }
@@ -375,7 +391,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
   #onFailed(handle: number, error: PcapRingError): void {
     const dump = this.#dumps.get(handle)
     if (dump !== undefined) {
-      this.#dumps.delete(handle)
+      this.#forget(handle)
       dump.reject(error)
       return
     }
@@ -386,6 +402,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
 
   #forget(handle: number): void {
     this.#open.delete(handle)
+    this.#dumps.delete(handle)
     this.#native?.forget(handle)
   }
 
@@ -398,7 +415,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
         this.#onStarted(JSON.parse(json))
         break
       case 'startFailed':
-        this.#startFailure ??= toError(json)
+        this.#startFailure ??= { reason: toError(json) }
         break
       case 'stats':
         this.#onStats(JSON.parse(json) as Stats, boundary)
@@ -464,12 +481,17 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
     }
   }
 
+  /**
+   * @internal A host may have turned captureRejections on for all emitters (the option of one cannot turn it off): what
+   * its listeners reject with is its own all the same, and no `error` of the ring.
+   */
+  override [EventEmitter.captureRejectionSymbol](error: Error, ..._event: unknown[]): void {
+    void Promise.reject(error)
+  }
+
+  /** Every listener hears of it, whatever another one throws, in lock step and live alike. */
   #onStats(stats: Stats, boundary: number): void {
     this.#stats = stats
-    if (boundary === 0) {
-      this.#emit('stats', stats)
-      return
-    }
     this.#boundary = boundary
     const settling: Promise<unknown>[] = []
     for (const listener of this.rawListeners('stats')) {
@@ -480,20 +502,17 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
         surface(error)
       }
     }
-    if (settling.length === 0) {
-      this.#release(boundary)
-      return
-    }
     const settled = settling.map((promise) => {
       // A rejection stays the host's: this branch of it has no handler.
       void promise.then()
       return promise.catch(() => {})
     })
-    void Promise.all(settled).then(() => this.#release(boundary))
+    if (settled.length === 0) this.#release(boundary)
+    else void Promise.all(settled).then(() => this.#release(boundary))
   }
 
   #release(boundary: number): void {
-    if (this.#boundary !== boundary) return
+    if (boundary === 0 || this.#boundary !== boundary) return
     this.#boundary = 0
     this.#native?.continue(boundary)
   }
@@ -519,6 +538,12 @@ const emptyIncident: IncidentSettings = {
 }
 
 const closedError = (): PcapRingError => new PcapRingError('ERR_PCAP_CLOSED', 'the ring is closed; make a new one')
+
+/** No promise that a host leaves unread becomes an unhandled rejection. */
+function unread<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {})
+  return promise
+}
 
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'

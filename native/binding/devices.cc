@@ -27,9 +27,7 @@ Napi::Value Devices(const Napi::CallbackInfo& info) {
   char error[PCAP_ERRBUF_SIZE] = "";
   pcap_if_t* all = nullptr;
   if (pcap_findalldevs(&all, error) != 0) {
-    Napi::Error failure = Napi::Error::New(env, std::string("cannot list the devices: ") + error);
-    failure.Set("code", "ERR_PCAP_KERNEL");
-    failure.ThrowAsJavaScriptException();
+    Napi::Error::New(env, std::string("cannot list the devices: ") + error).ThrowAsJavaScriptException();
     return env.Undefined();
   }
   const Napi::Array list = Napi::Array::New(env);

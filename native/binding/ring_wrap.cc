@@ -1,5 +1,6 @@
 #include "binding/ring_wrap.h"
 
+#include <iterator>
 #include <string>
 
 #include "output/pcap_format.h"
@@ -100,8 +101,12 @@ RingWrap::~RingWrap() { End(); }
 void RingWrap::Deliver(Napi::Env env, Napi::Function on_event, std::nullptr_t*, HostEvent* event) {
   const std::unique_ptr<HostEvent> owned(event);
   if (env == nullptr) return;  // the environment is gone; the event is only freed
-  on_event.Call({Napi::String::New(env, owned->name), Napi::Number::New(env, owned->handle),
-                 Napi::String::New(env, owned->json), Napi::Number::New(env, static_cast<double>(owned->boundary))});
+  const napi_value arguments[] = {Napi::String::New(env, owned->name), Napi::Number::New(env, owned->handle),
+                                  Napi::String::New(env, owned->json),
+                                  Napi::Number::New(env, static_cast<double>(owned->boundary))};
+  // Not Function::Call: it ends the process where an environment on its way out refuses the call. What the function
+  // throws stays pending, for Node to report.
+  napi_call_function(env, env.Undefined(), on_event, std::size(arguments), arguments, nullptr);
 }
 
 void RingWrap::Start(const Napi::CallbackInfo&) { session_->Start(); }
@@ -163,7 +168,7 @@ void RingWrap::Forget(const Napi::CallbackInfo& info) { progress_.erase(info[0].
 void RingWrap::Ref(const Napi::CallbackInfo& info) { events_.Ref(info.Env()); }
 void RingWrap::Unref(const Napi::CallbackInfo& info) { events_.Unref(info.Env()); }
 
-// After `closed`: the threads have nothing left to do, so this does not wait.
+// After `closed` the threads have nothing left to do; after `close()` alone this waits for them (at the process's end).
 void RingWrap::Join(const Napi::CallbackInfo& info) {
   if (session_ == nullptr) return;
   End();

@@ -28,12 +28,8 @@ Engine::Engine(EngineConfig config, TapQueue* queue, EngineListener* listener)
 
 Engine::~Engine() { Join(); }
 
-void Engine::Start() {
-  thread_ = std::thread([this] { Run(); });
-}
-
-void Engine::Join() {
-  if (thread_.joinable()) thread_.join();
+Status Engine::Start() {
+  return thread_.Start([this] { Run(); });
 }
 
 template <typename Driver>

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <memory>
-#include <thread>
 
+#include "base/thread.h"
 #include "engine/context.h"
 
 namespace pcap_ring {
@@ -21,11 +21,12 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Starts the thread; OnStarted or OnStartFailed follows. After OnStartFailed the thread ends by itself.
-  void Start();
+  // Starts the thread; OnStarted or OnStartFailed follows. After OnStartFailed the thread ends by itself. Not ok: there is
+  // no thread, and nothing follows.
+  Status Start();
   // Any thread.
   void Post(Command* command) { context_.Post(command); }
-  void Join();
+  void Join() { thread_.Join(); }
 
  private:
   void Run();
@@ -38,7 +39,7 @@ class Engine {
   std::unique_ptr<LiveDriver> live_;
   std::unique_ptr<ReplayDriver> replay_;
   std::unique_ptr<StatisticsDriver> statistics_;
-  std::thread thread_;
+  Thread thread_;
 };
 
 // For each thread of ours at its start: nice 10, as a flood must not take the host's own time; a name for whoever looks

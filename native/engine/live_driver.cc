@@ -34,6 +34,7 @@ Status LiveDriver::Open() {
   first_missed_ = interface_.rx_missed;
   Pipeline::Config pipeline;
   pipeline.dlt = source_.dlt();
+  pipeline.largest_packet = source_.snaplen();
   pipeline.ring_packets = config.ring_packets;
   pipeline.ring_bytes = config.ring_bytes;
   pipeline_ = std::make_unique<Pipeline>(pipeline, context_->queue, context_->listener);
@@ -41,7 +42,7 @@ Status LiveDriver::Open() {
   info_.device = config.live.device;
   info_.linktype = source_.linktype();
   info_.linktype_name = DltName(source_.dlt());
-  info_.snaplen = source_.snaplen();
+  info_.snaplen = info_.file_snaplen = source_.snaplen();
   interval_start_ns_ = MonotonicNs();
   next_interval_ns_ = interval_start_ns_ + config.stats_interval_ns;
   return Status::Ok();
@@ -132,13 +133,10 @@ void LiveDriver::Handle(const Command& command) {
   switch (command.kind) {
     case Command::Kind::kOpen: {
       if (closing_) break;  // the writer tells of it
-      if (Status status = pipeline_->Open(command.tap); !status.ok()) {
-        Die(status);
-        break;
-      }
+      Tap* tap = pipeline_->Open(command.tap);
+      if (tap == nullptr) break;
       clocks_.push_back(
           {command.tap.handle, command.realtime_ns, command.realtime_ns - command.monotonic_ns});
-      Tap* tap = pipeline_->Find(command.tap.handle);
       // Taken from the kernel before this command was seen, but stamped after the call.
       if (pipeline_->newest_ns() >= command.realtime_ns) Cross(tap);
       break;

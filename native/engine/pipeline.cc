@@ -17,7 +17,7 @@ Pipeline::Pipeline(const Config& config, TapQueue* queue, EngineListener* listen
       queue_(queue),
       listener_(listener),
       counter_(config.dlt),
-      ring_(config.ring_packets, config.ring_bytes) {
+      ring_(config.ring_packets, config.ring_bytes, config.largest_packet) {
   ring_.set_grower(this);
 }
 
@@ -49,12 +49,16 @@ void Pipeline::WaitForWriter() {
 
 void Pipeline::FlushTaps() {
   bool pushed = false;
+  while (!refused_.empty() && queue_->messages.Push(std::move(refused_.back()))) {
+    refused_.pop_back();
+    pushed = true;
+  }
   for (const auto& tap : taps_) pushed |= tap->Flush(queue_);
   if (pushed) queue_->bell.Ring();
 }
 
 void Pipeline::EndBatch() {
-  if (taps_.empty()) return;
+  if (taps_.empty() && refused_.empty()) return;
   FlushTaps();
   std::erase_if(taps_, [](const auto& tap) { return tap->drained(); });
   if (taps_.empty()) ring_.StopRecording();
@@ -62,15 +66,21 @@ void Pipeline::EndBatch() {
 }
 
 bool Pipeline::backlog() const {
-  return std::any_of(taps_.begin(), taps_.end(), [](const auto& tap) { return tap->backlog(); });
+  return !refused_.empty() || std::any_of(taps_.begin(), taps_.end(), [](const auto& tap) { return tap->backlog(); });
 }
 
-Status Pipeline::Open(const TapSpec& spec) {
+Tap* Pipeline::Open(const TapSpec& spec) {
   if (taps_.empty() && !ring_.StartRecording()) {
-    return Status::Errno(Code::kKernel, "no memory for the queue to the writer", "mmap");
+    TapMessage message;
+    message.kind = TapMessage::Kind::kEnd;
+    message.handle = spec.handle;
+    message.summary = std::make_unique<TapSummary>();
+    message.summary->error = Code::kKernel;
+    refused_.push_back(std::move(message));
+    return nullptr;
   }
   taps_.push_back(std::make_unique<Tap>(spec, &ring_, &counter_.total(), listener_));
-  return Status::Ok();
+  return taps_.back().get();
 }
 
 Tap* Pipeline::Find(uint32_t handle) {

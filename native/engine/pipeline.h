@@ -19,6 +19,7 @@ class Pipeline : private PacketRing::Grower {
     int dlt = 1;
     size_t ring_packets = 500;
     size_t ring_bytes = 2 * 1024 * 1024;
+    uint32_t largest_packet = 2048;
     // A replay waits for a writer that lags; a live capture counts what it cannot take.
     bool wait_for_writer = false;
   };
@@ -39,8 +40,8 @@ class Pipeline : private PacketRing::Grower {
   void EndBatch();
   void UpdateLoss(LossMarks::Totals totals) { loss_.Update(sequence_, totals); }
 
-  // A new tap, pending. Status: no memory for the queue.
-  Status Open(const TapSpec& spec);
+  // A new tap, pending. nullptr: no memory for the queue; the writer is told.
+  Tap* Open(const TapSpec& spec);
   // T of a pending tap is here: what was pushed so far is from before it, save (`by_stamp`) that the first packet in the
   // ring stamped at or after T, and all behind it, are not.
   void Start(Tap* tap, int64_t time_ns, bool by_stamp);
@@ -70,6 +71,7 @@ class Pipeline : private PacketRing::Grower {
   uint64_t sequence_ = 0;  // packets pushed
   bool congested_ = false;
   std::vector<std::unique_ptr<Tap>> taps_;
+  std::vector<TapMessage> refused_;
 };
 
 }  // namespace pcap_ring

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 namespace pcap_ring {
 namespace {
@@ -21,6 +22,8 @@ Status ReplayDriver::Open() {
   config.dlt = source_.dlt();
   config.ring_packets = context_->config.ring_packets;
   config.ring_bytes = context_->config.ring_bytes;
+  // Records may be longer than the recording's own snaplen, and are kept whole.
+  config.largest_packet = RecordingReader::kMaxCaplen;
   config.wait_for_writer = true;
   pipeline_ = std::make_unique<Pipeline>(config, context_->queue, context_->listener);
   if (!pipeline_->ok()) return Status::Errno(Code::kKernel, "no memory for the ring", "mmap");
@@ -28,6 +31,7 @@ Status ReplayDriver::Open() {
   info_.linktype = source_.linktype();
   info_.linktype_name = DltName(source_.dlt());
   info_.snaplen = source_.snaplen();
+  info_.file_snaplen = source_.file_snaplen();
   return Status::Ok();
 }
 
@@ -120,11 +124,14 @@ int64_t ReplayDriver::PacedNow() const {
   return paced_origin_ns_ + (MonotonicNs() - paced_start_ns_);
 }
 
-// Paced: sleeps until packet time has come to `time_ns`; intervals end and taps are crossed on the way.
+// Paced: sleeps until packet time has come to `time_ns`; intervals end, taps are crossed and what was asked is done on
+// the way, in the order of their times.
 void ReplayDriver::WaitUntil(int64_t time_ns) {
   while (!closing_) {
+    if (!context_->mailbox.empty()) HandleCommands();
+    const int64_t asked_ns = deferred_.empty() ? kNever : AskedAt(*deferred_.front());
     const int64_t next_ns = std::min(
-        {time_ns, interval_start_ns_ + context_->config.stats_interval_ns, NextTapBoundary()});
+        {time_ns, interval_start_ns_ + context_->config.stats_interval_ns, NextTapBoundary(), asked_ns});
     const int64_t left_ns = next_ns - PacedNow();
     if (left_ns > 0) {
       pipeline_->EndBatch();
@@ -132,9 +139,21 @@ void ReplayDriver::WaitUntil(int64_t time_ns) {
       Wait(static_cast<int>((std::min(left_ns, longest_ns) + kNsPerMs - 1) / kNsPerMs));
       continue;
     }
+    if (next_ns == asked_ns) {
+      Advance(asked_ns);
+      const std::unique_ptr<Command> command = std::move(deferred_.front());
+      deferred_.pop_front();
+      if (!closing_) Handle(*command);
+      continue;
+    }
     if (next_ns >= time_ns) return;
     Advance(next_ns);
   }
+}
+
+// Paced: the packet time at which a command was asked.
+int64_t ReplayDriver::AskedAt(const Command& command) const {
+  return paced_origin_ns_ + (command.monotonic_ns - paced_start_ns_);
 }
 
 int64_t ReplayDriver::NextTapBoundary() const {
@@ -156,7 +175,8 @@ void ReplayDriver::HandleCommands() {
   for (Command* command = context_->mailbox.TakeAll(); command != nullptr;) {
     std::unique_ptr<Command> owned(command);
     command = owned->next;
-    const bool early = !clock_.started() && !ended_;
+    // Paced: whatever was due when it was asked comes first.
+    const bool early = (!clock_.started() || context_->config.paced) && !ended_ && !closing_;
     if (early && (owned->kind == Command::Kind::kOpen || owned->kind == Command::Kind::kResolve)) {
       deferred_.push_back(std::move(owned));
     } else {
@@ -167,22 +187,17 @@ void ReplayDriver::HandleCommands() {
 
 // What was asked before there was a time takes effect at the first packet's.
 void ReplayDriver::HandleDeferred() {
-  for (const auto& command : deferred_) Handle(*command);
-  deferred_.clear();
+  for (const auto& command : std::exchange(deferred_, {})) Handle(*command);
 }
 
-// Closed before the first packet was read: what was asked for is still completed, with nothing in it.
+// Closed before its time came: what was asked for is still completed, before the first packet with nothing in it.
 void ReplayDriver::CompleteDeferred() {
   if (deferred_.empty()) return;
-  if (const auto first_ns = source_.next_ns()) clock_.Start(*first_ns);
+  if (const auto first_ns = source_.next_ns(); first_ns && !clock_.started()) clock_.Start(*first_ns);
   HandleDeferred();
 }
 
 void ReplayDriver::Handle(const Command& command) {
-  if (context_->config.paced && clock_.started() && !ended_) {
-    const int64_t asked_ns = paced_origin_ns_ + (command.monotonic_ns - paced_start_ns_);
-    clock_.Advance(std::min(asked_ns, PacedNow()));
-  }
   const int64_t now_ns = clock_.now_ns();
   switch (command.kind) {
     case Command::Kind::kBegin:
@@ -193,14 +208,12 @@ void ReplayDriver::Handle(const Command& command) {
       break;
     case Command::Kind::kOpen: {
       if (closing_) break;  // the writer tells of it
-      if (Status status = pipeline_->Open(command.tap); !status.ok()) {
-        closing_ = true;
-        context_->listener->OnDied(status);
-        for (const auto& tap : pipeline_->taps()) tap->Abandon(now_ns, status.code);
-        break;
-      }
-      Tap* tap = pipeline_->Find(command.tap.handle);
-      pipeline_->Start(tap, now_ns, false);
+      Tap* tap = pipeline_->Open(command.tap);
+      if (tap == nullptr) break;
+      // Paced: packets stamped after the call may have been read already.
+      const int64_t asked_ns = context_->config.paced && !ended_ ? AskedAt(command) : kNever;
+      const bool late = asked_ns <= now_ns && asked_ns >= interval_start_ns_;
+      pipeline_->Start(tap, late ? asked_ns : now_ns, late);
       if (ended_) tap->OnSourceEnded(now_ns);
       break;
     }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <deque>
+
 #include "engine/context.h"
 #include "engine/packet_clock.h"
 #include "engine/pipeline.h"
@@ -28,6 +30,7 @@ class ReplayDriver {
   void EndInterval(int64_t time_ns);
   void WaitUntil(int64_t time_ns);
   int64_t PacedNow() const;
+  int64_t AskedAt(const Command& command) const;
   void AwaitListeners();
   void Wait(int timeout_ms);
   void HandleCommands();
@@ -42,7 +45,7 @@ class ReplayDriver {
   StatsKeeper stats_;
   PacketClock clock_;
   SourceInfo info_;
-  std::vector<std::unique_ptr<Command>> deferred_;
+  std::deque<std::unique_ptr<Command>> deferred_;  // asked, not done yet
   int64_t interval_start_ns_ = 0;
   int64_t paced_start_ns_ = 0;  // monotonic, at the clock's start
   int64_t paced_origin_ns_ = 0;

@@ -46,14 +46,17 @@ void StatisticsDriver::Run() {
 void StatisticsDriver::Read() {
   InterfaceCounters::Values now = last_;
   const bool present = counters_.Read(&now);
-  if (present != present_) {
-    present_ = present;
-    const std::string& device = context_->config.live.device;
-    if (present) {
+  const bool up = present && now.up;
+  if (up != up_) {
+    up_ = up;
+    const std::string device = "device \"" + context_->config.live.device + "\"";
+    if (up) {
       context_->listener->OnUp();
-    } else {
+    } else if (present) {
       context_->listener->OnDown(
-          {Code::kDeviceGone, "device \"" + device + "\" is gone; waiting for it to come back", ENODEV, nullptr});
+          {Code::kDeviceDown, device + " went down; waiting for it to come up", ENETDOWN, nullptr});
+    } else {
+      context_->listener->OnDown({Code::kDeviceGone, device + " is gone; waiting for it to come back", ENODEV, nullptr});
     }
   }
   if (!present) {

@@ -39,7 +39,7 @@ class StatisticsDriver {
   std::vector<std::unique_ptr<Tap>> taps_;
   int64_t interval_start_ns_ = 0;  // monotonic
   int64_t next_interval_ns_ = 0;
-  bool present_ = true;
+  bool up_ = true;
   bool closing_ = false;
 };
 

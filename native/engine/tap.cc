@@ -175,7 +175,7 @@ void Tap::Resolve(int64_t time_ns) {
   summary_.resolved_ns = time_ns;
   AddSlot(time_ns);
   summary_.traffic = *totals_ - start_totals_;
-  if (summary_.peak_pps.at_ns == 0) SeePeak(summary_.traffic, freeze_ns_, time_ns - freeze_ns_);
+  if (summary_.peak_pps.at_ns == kNever) SeePeak(summary_.traffic, freeze_ns_, time_ns - freeze_ns_);
   if (!RoomForResolution()) {
     End();
     return;
@@ -218,8 +218,8 @@ void Tap::SeePeak(const TrafficCounters& passed, int64_t start_ns, int64_t lengt
   const double seconds = static_cast<double>(length_ns) / 1e9;
   const double pps = static_cast<double>(passed.packets) / seconds;
   const double bps = static_cast<double>(passed.bytes) * 8 / seconds;
-  if (pps > summary_.peak_pps.value || summary_.peak_pps.at_ns == 0) summary_.peak_pps = {pps, start_ns};
-  if (bps > summary_.peak_bps.value || summary_.peak_bps.at_ns == 0) summary_.peak_bps = {bps, start_ns};
+  if (pps > summary_.peak_pps.value || summary_.peak_pps.at_ns == kNever) summary_.peak_pps = {pps, start_ns};
+  if (bps > summary_.peak_bps.value || summary_.peak_bps.at_ns == kNever) summary_.peak_bps = {bps, start_ns};
 }
 
 void Tap::OnInterval(int64_t end_ns) {

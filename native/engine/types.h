@@ -42,7 +42,7 @@ struct TapSpec {
 
 struct Peak {
   double value = 0;
-  int64_t at_ns = 0;
+  int64_t at_ns = kNever;  // until there is one
 };
 
 struct TimelineSlot {
@@ -116,6 +116,7 @@ struct SourceInfo {
   uint32_t linktype = 1;      // the LINKTYPE_ field for file headers
   std::string linktype_name;  // "EN10MB"
   uint32_t snaplen = 0;
+  uint32_t file_snaplen = 0;  // for file headers: no packet is longer, save one that was in its recording
 };
 
 // Called on the capture thread; must return at once.

@@ -53,7 +53,7 @@ Status Recording::Begin(int64_t frozen_ns, uint64_t history) {
 Status Recording::BeginFile() {
   if (Status status = file_.Create(spec_.path); !status.ok()) return status;
   const PcapFileHeader header =
-      MakePcapFileHeader(facts_.source.linktype, facts_.source.snaplen, facts_.precision);
+      MakePcapFileHeader(facts_.source.linktype, facts_.source.file_snaplen, facts_.precision);
   const auto* bytes = reinterpret_cast<const uint8_t*>(&header);
   buffer_.reserve(kBufferSize);
   buffer_.assign(bytes, bytes + sizeof header);
@@ -109,7 +109,7 @@ Status Recording::Flush() {
     dirty_ = true;
   }
   buffer_.clear();
-  return failure_;
+  return unsynced_ >= kSyncEveryBytes ? Sync() : failure_;
 }
 
 Status Recording::Sync() {
@@ -152,6 +152,7 @@ Status Recording::PublishReport(const std::string& report) {
 }
 
 Status Recording::Finish(const TapSummary& summary, std::string* report) {
+  bool report_published = false;
   Flush();
   Sync();
   if (WantsFile() && !file_.open()) return failure_;  // there never was one
@@ -166,8 +167,10 @@ Status Recording::Finish(const TapSummary& summary, std::string* report) {
     *report = DumpJson(spec_, facts_, tally_, safe_bytes_);
   } else {
     *report = ReportText(summary);
-    if (Status status = PublishReport(*report); !status.ok()) {
-      Fail(status);
+    Status status = PublishReport(*report);
+    report_published = status.ok();
+    if (!status.ok()) {
+      Fail(std::move(status));
       if (!WantsFile()) return failure_;
       *report = ReportText(summary);
     }
@@ -175,12 +178,14 @@ Status Recording::Finish(const TapSummary& summary, std::string* report) {
   if (WantsFile()) {
     if (Status status = file_.Publish(); !status.ok()) {
       // Its capture stays a part, for a recovery; a report would speak of somebody else's file.
-      if (WantsReport()) unlink(spec_.report_path.c_str());
+      if (report_published) unlink(spec_.report_path.c_str());
       Fail(status);
       return status;
     }
   }
-  SyncDirectoryOf(WantsFile() ? spec_.path : spec_.report_path);
+  if (Status status = SyncDirectoryOf(WantsFile() ? spec_.path : spec_.report_path); !status.ok()) {
+    Fail(std::move(status));
+  }
   file_.Close();
   report_.Close();
   return Status::Ok();

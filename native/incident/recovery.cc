@@ -226,10 +226,13 @@ Status RecoverOne(const RingFacts& facts, const std::string& id) {
   return SyncDirectoryOf(stem);
 }
 
-// A report without a capture: its writer died before there was anything to report, or had no capture to begin with.
+// A report without a capture: its writer died before there was anything to report, or had no capture to begin with. Only
+// what can be ours: nothing yet, a draft, a report as it is being written.
 void DropReport(const std::string& path) {
   PartFile report;
-  if (report.Adopt(path).ok()) report.Discard();
+  if (!report.Adopt(path).ok()) return;
+  const std::string text = ReadAll(report.fd());
+  if (text.empty() || Draft::Decode(text) || text.starts_with("{\"version\":1,\"id\":")) report.Discard();
 }
 
 }  // namespace

@@ -84,7 +84,7 @@ void WriteCoverage(JsonWriter* json, const RecordingSpec& spec, Precision precis
 void WriteStatistics(JsonWriter* json, Precision precision, Mode mode, int64_t frozen_ns, const TapSummary& summary) {
   const auto peak = [&](const char* name, const Peak& value) {
     json->Key(name).BeginObject().Key("value").Double(value.value);
-    json->Key("at").String(FormatTime(value.at_ns != 0 ? value.at_ns : frozen_ns, precision)).EndObject();
+    json->Key("at").String(FormatTime(value.at_ns != kNever ? value.at_ns : frozen_ns, precision)).EndObject();
   };
   json->Key("statistics").BeginObject();
   json->Key("packets").Uint(summary.traffic.packets).Key("bytes").Uint(summary.traffic.bytes);

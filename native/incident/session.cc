@@ -62,12 +62,17 @@ Session::Session(Config config, HostSink sink)
       sink_(std::move(sink)),
       engine_(std::move(config.engine), &queue_, this),
       writer_(&queue_, &facts_,
-              {sink_, [this] { engine_.Start(); },
+              {sink_, [this] { return engine_.Start(); },
                [this](uint32_t handle) { engine_.Post(NewCommand(Command::Kind::kAbandon, handle).release()); }}) {}
 
 Session::~Session() { Join(); }
 
-void Session::Start() { writer_.Start(); }
+void Session::Start() {
+  const Status status = writer_.Start();
+  if (status.ok()) return;
+  Emit("startFailed", 0, ErrorJson(status));
+  Emit("closed");
+}
 
 void Session::Join() {
   writer_.Join();
@@ -85,9 +90,9 @@ std::unique_ptr<Command> Session::NewCommand(Command::Kind kind, uint32_t handle
 }
 
 void Session::Open(RecordingSpec recording, TapSpec tap) {
-  auto command = NewCommand(Command::Kind::kOpen, tap.handle);
-  command->tap = std::move(tap);
   writer_.Register(std::move(recording));
+  auto command = NewCommand(Command::Kind::kOpen, tap.handle);  // T, with nothing between it and the post that could wait
+  command->tap = std::move(tap);
   engine_.Post(command.release());
 }
 

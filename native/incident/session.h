@@ -27,7 +27,7 @@ class Session : private EngineListener {
   ~Session() override;
 
   // All of these on any one thread.
-  void Start();
+  void Start();  // what prevents it comes as `startFailed`, too
   void Open(RecordingSpec recording, TapSpec tap);
   void Resolve(uint32_t handle, bool with_resolution = true);
   void Continue(uint64_t boundary);  // lock step: the listeners of a statistics event are done

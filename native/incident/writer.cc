@@ -15,12 +15,8 @@ Writer::Writer(TapQueue* queue, const RingFacts* facts, Hooks hooks)
 
 Writer::~Writer() { Join(); }
 
-void Writer::Start() {
-  thread_ = std::thread([this] { Run(); });
-}
-
-void Writer::Join() {
-  if (thread_.joinable()) thread_.join();
+Status Writer::Start() {
+  return thread_.Start([this] { Run(); });
 }
 
 void Writer::Register(RecordingSpec spec) {
@@ -49,13 +45,14 @@ bool Writer::Prepare() {
     return false;
   }
   RecoverDirectory(*facts_, [this](const Status& status) { Emit("warning", 0, ErrorJson(status)); });
-  return true;
+  const Status status = hooks_.on_ready();
+  if (!status.ok()) Emit("startFailed", 0, ErrorJson(status));
+  return status.ok();
 }
 
 void Writer::Run() {
   PrepareThread("pcap-ring-write");
   if (Prepare()) {
-    hooks_.on_ready();
     for (bool running = true; running;) {
       TapMessage message;
       while (running && queue_->messages.Pop(&message)) {
@@ -148,7 +145,11 @@ void Writer::CheckFailure(Recording* recording) {
 
 void Writer::Finish(uint32_t handle, const TapSummary& summary) {
   const auto it = open_.find(handle);
-  if (it == open_.end()) return;
+  if (it == open_.end()) {  // the capture thread had no memory for it
+    const auto recording = TakeRegistered(handle);
+    Refuse(handle, recording->spec().kind, Status::Error(summary.error, "there is no memory to record it"));
+    return;
+  }
   Recording* recording = it->second.recording.get();
   std::string report;
   const bool dump = recording->spec().kind == TapKind::kDump;
@@ -162,11 +163,17 @@ void Writer::Finish(uint32_t handle, const TapSummary& summary) {
   open_.erase(it);
 }
 
+void Writer::Refuse(uint32_t handle, TapKind kind, const Status& status) {
+  const std::string error = ErrorJson(status);
+  if (kind != TapKind::kDump) Emit("warning", handle, error);
+  Emit("failed", handle, error);
+}
+
 // What was asked for when the capture thread had already stopped.
 void Writer::EndUnfinished() {
   const std::lock_guard<std::mutex> lock(registered_mutex_);
   for (const auto& [handle, recording] : registered_) {
-    Emit("failed", handle, ErrorJson(Status::Error(Code::kClosed, "the ring was closed before this began")));
+    Refuse(handle, recording->spec().kind, Status::Error(Code::kClosed, "the ring was closed before this began"));
   }
   registered_.clear();
 }

@@ -4,8 +4,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <thread>
 
+#include "base/thread.h"
 #include "incident/recording.h"
 #include "incident/types.h"
 
@@ -17,7 +17,7 @@ class Writer {
  public:
   struct Hooks {
     HostSink sink;
-    std::function<void()> on_ready;                 // the directory is ready
+    std::function<Status()> on_ready;                // the directory is ready; not ok: there will be nothing to write
     std::function<void(uint32_t handle)> on_failed;  // a recording cannot go on
   };
 
@@ -26,10 +26,11 @@ class Writer {
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
-  void Start();
+  // Not ok: there is no thread, and no event follows.
+  Status Start();
   // Any thread, before the tap of the same handle is asked for.
   void Register(RecordingSpec spec);
-  void Join();
+  void Join() { thread_.Join(); }
 
  private:
   void Run();
@@ -41,13 +42,15 @@ class Writer {
   void SyncDue();
   int TimeoutMs() const;
   void EndUnfinished();
+  // What was asked for and never began.
+  void Refuse(uint32_t handle, TapKind kind, const Status& status);
   void Emit(const char* name, uint32_t handle, std::string json);
   std::unique_ptr<Recording> TakeRegistered(uint32_t handle);
 
   TapQueue* const queue_;
   const RingFacts* const facts_;
   const Hooks hooks_;
-  std::thread thread_;
+  Thread thread_;
   struct Open {
     std::unique_ptr<Recording> recording;
     bool history_done = false;

@@ -8,6 +8,8 @@
 
 #include <cstdio>
 
+#include "base/time.h"
+
 namespace pcap_ring {
 namespace {
 
@@ -74,7 +76,7 @@ Status PartFile::Create(const std::string& final_path) {
     fd_.Reset(::open(part_path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kFileMode));
     if (!fd_.valid()) {
       if (errno == EEXIST) {
-        return {Code::kFileExists, part_path_ + " exists: somebody records under this name", EEXIST, "open"};
+        return {Code::kFileExists, part_path_ + " exists: somebody records under this name, or died and left it; then remove it", EEXIST, "open"};
       }
       return Failed("create", "open", errno);
     }
@@ -156,7 +158,7 @@ Status PrepareDirectory(const std::string& path) {
     if (slash == std::string::npos) break;
   }
   const std::string probe = path + "/.pcap-ring-probe-" + std::to_string(getpid()) + "-" +
-                            std::to_string(syscall(SYS_gettid));
+                            std::to_string(MonotonicNs());
   const int fd = ::open(probe.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kFileMode);
   if (fd < 0) {
     // EEXIST also of a path through a file, which mkdir lets pass.

@@ -38,9 +38,14 @@ inline PcapFileHeader MakePcapFileHeader(uint32_t linktype, uint32_t snaplen, Pr
   return header;
 }
 
-// Microseconds are cut, never rounded: a rounded time could be later than the packet behind it.
+// Microseconds are cut, never rounded: a rounded time could be later than the packet behind it. A fraction of seconds, as
+// damaged recordings have them, is kept as it was unless 32 bits cannot hold it in nanoseconds; then the time is the same.
 inline PcapRecordHeader MakePcapRecordHeader(int64_t sec, int64_t nsec, uint32_t caplen, uint32_t len,
                                              Precision precision) {
+  if (precision == Precision::kNano && nsec > UINT32_MAX) {
+    sec += nsec / kNsPerSec;
+    nsec %= kNsPerSec;
+  }
   return {static_cast<uint32_t>(sec), static_cast<uint32_t>(precision == Precision::kNano ? nsec : nsec / 1000), caplen,
           len};
 }

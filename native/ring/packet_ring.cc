@@ -6,7 +6,8 @@
 namespace pcap_ring {
 namespace {
 
-constexpr size_t kMinSlabs = 2;
+// Packets in the first and the last slab, and headers, beside one of the largest.
+constexpr size_t kRoomBesideLargest = 64 * 1024;
 constexpr size_t kSpareSlabs = 32;  // what one record may take after the limit was seen
 
 // While something is recorded: the queue, and as much again as the ring, whose slabs may all be pinned and retire one by one
@@ -15,12 +16,12 @@ size_t LentSlabs(size_t ring_slabs) { return PacketRing::kQueueBytes / Slab::kSi
 
 }  // namespace
 
-PacketRing::PacketRing(size_t max_packets, size_t max_bytes)
+PacketRing::PacketRing(size_t max_packets, size_t max_bytes, uint32_t largest)
     : max_packets_(max_packets),
-      max_slabs_(std::max(kMinSlabs, max_bytes / Slab::kSize)),
+      max_bytes_(max_bytes),
+      max_slabs_(std::max(max_bytes, largest + kRoomBesideLargest) / Slab::kSize),
       lent_slabs_(LentSlabs(max_slabs_)),
-      largest_(static_cast<uint32_t>(
-          std::min<size_t>((max_slabs_ - 1) * Slab::kSize - sizeof(RecordHeader) - 8, UINT32_MAX / 2))),
+      largest_(largest),
       pool_(max_slabs_, lent_slabs_) {
   if (!pool_.ok()) return;
   tail_ = {pool_.Take(), 0};
@@ -85,7 +86,8 @@ bool PacketRing::Extend(size_t count) {
   Slab** at = &first;
   for (size_t i = 0; i < count; ++i) {
     while (slabs_ + i >= max_slabs_ && packets_ > 0) EvictOldest();
-    *at = pool_.Take();
+    // Readers may hold slabs that left the ring.
+    while ((*at = pool_.Take()) == nullptr && packets_ > 0) EvictOldest();
     if (*at == nullptr) {
       while (first != nullptr) {
         Slab* following = first->next;
@@ -114,12 +116,14 @@ void PacketRing::StartAtTail() {
 }
 
 bool PacketRing::Push(const Packet& packet) {
+  const uint32_t caplen = std::min(packet.caplen, largest_);
   if (packets_ == max_packets_) EvictOldest();
+  while (bytes_ + caplen > max_bytes_ && packets_ > 0) EvictOldest();
   if (Slab::kSize - tail_.offset < sizeof(RecordHeader)) {
     if (!Extend(1)) return false;
     tail_ = {tail_.slab->next, 0};
   }
-  const RecordHeader header = {packet.sec, packet.nsec, std::min(packet.caplen, largest_), packet.len};
+  const RecordHeader header = {packet.sec, packet.nsec, caplen, packet.len};
   const uint32_t size = sizeof(RecordHeader) + header.caplen;
   const uint32_t room = Slab::kSize - tail_.offset;
   if (size > room && !Extend((size - room + Slab::kSize - 1) / Slab::kSize)) return false;

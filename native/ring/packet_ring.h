@@ -25,7 +25,8 @@ class PacketRing {
     ~Grower() = default;
   };
 
-  PacketRing(size_t max_packets, size_t max_bytes);
+  // `largest`: bytes of the largest packet that can come; one that alone is beyond `max_bytes` is kept alone.
+  PacketRing(size_t max_packets, size_t max_bytes, uint32_t largest);
   ~PacketRing();
   PacketRing(const PacketRing&) = delete;
   PacketRing& operator=(const PacketRing&) = delete;
@@ -36,7 +37,6 @@ class PacketRing {
   // Appends, overwriting the oldest as needed. At most largest() bytes of the packet are kept. False: not kept, as
   // readers hold every slab.
   [[nodiscard]] bool Push(const Packet& packet);
-  // The largest capture length that is sure to fit beside whatever has to go for it.
   uint32_t largest() const { return largest_; }
 
   size_t packets() const { return packets_; }
@@ -67,9 +67,10 @@ class PacketRing {
   void Reclaim();
 
   const size_t max_packets_;
+  const size_t max_bytes_;
   const size_t max_slabs_;
   const size_t lent_slabs_;
-  uint32_t largest_;
+  const uint32_t largest_;
   SlabPool pool_;
   Grower* grower_ = nullptr;
   Cursor oldest_;

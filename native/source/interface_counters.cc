@@ -37,7 +37,6 @@ bool InterfaceCounters::Read(Values* values) {
 
   const auto* info = static_cast<const ifinfomsg*>(NLMSG_DATA(header));
   values->up = (info->ifi_flags & IFF_UP) != 0;
-  values->running = (info->ifi_flags & IFF_RUNNING) != 0;
   auto left = static_cast<int>(IFLA_PAYLOAD(header));
   for (const rtattr* attribute = IFLA_RTA(info); RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
     if (attribute->rta_type != IFLA_STATS64) continue;

@@ -21,7 +21,6 @@ class InterfaceCounters {
     // captured and that nobody on this host wanted.
     uint64_t rx_missed = 0;
     bool up = false;
-    bool running = false;
   };
 
   // kNoSuchDevice, kKernel.

@@ -39,7 +39,6 @@ class LiveSource {
   int Dispatch(int most, PacketFn on_packet, void* context);
   // Packets that the kernel dropped for want of room since the device was opened, 64 bit.
   uint64_t KernelLoss();
-  const char* LastError() const { return pcap_geterr(handle_.get()); }
 
   int dlt() const { return pcap_datalink(handle_.get()); }
   uint32_t linktype() const { return linktype_; }

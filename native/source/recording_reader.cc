@@ -1,6 +1,7 @@
 #include "source/recording_reader.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -61,10 +62,17 @@ class Input {
   Status Open(const std::string& path) {
     int fd;
     do {
-      fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+      fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     } while (fd < 0 && errno == EINTR);
     if (fd < 0) return Status::Errno(Code::kBadFile, "cannot open the recording", "open");
     fd_.Reset(fd);
+    // A pipe could keep the thread waiting for ever, and a device never ends.
+    struct stat found;
+    if (fstat(fd, &found) != 0) return Status::Errno(Code::kBadFile, "cannot look at the recording", "fstat");
+    if (S_ISDIR(found.st_mode)) return Status::Errno(Code::kBadFile, "cannot read the recording", "read", EISDIR);
+    if (!S_ISREG(found.st_mode)) {
+      return Status::Error(Code::kBadFile, "not a regular file; a recording from elsewhere can be given as bytes");
+    }
     buffer_.resize(kBufferSize);
     data_ = buffer_.data();
     ended_ = false;
@@ -156,6 +164,7 @@ class Format {
 
   uint32_t linktype() const { return linktype_; }
   uint32_t snaplen() const { return snaplen_; }
+  bool pcapng() const { return pcapng_; }
   Status TakeError() { return std::move(error_); }
 
  protected:
@@ -240,6 +249,9 @@ class Format {
   uint32_t linktype_ = 0;
   uint32_t snaplen_ = 0;
   Status error_;
+
+ protected:
+  bool pcapng_ = false;
 };
 
 class Pcap final : public Format {
@@ -321,6 +333,7 @@ class Pcapng final : public Format {
       if (verdict) return verdict;
     }
     SetHead(interfaces_.front().linktype, interfaces_.front().snaplen);
+    pcapng_ = true;
     return {};
   }
 
@@ -462,9 +475,7 @@ class Pcapng final : public Format {
     const uint32_t snaplen = interfaces_.front().snaplen;
     const uint32_t caplen = snaplen == 0 ? len : std::min(len, snaplen);
     if (const Verdict verdict = CheckCaplen(caplen, total - kSimpleFixedSize - kTrailerSize)) return verdict;
-    // These blocks carry no time; the newest one known neither steps back nor jumps.
-    packet->sec = newest_ns_ / kNsPerSec;
-    packet->nsec = newest_ns_ % kNsPerSec;
+    packet->sec = packet->nsec = 0;  // these blocks carry no time, and libpcap says 1970, too
     Deliver(block + kSimpleFixedSize, caplen, len, packet);
     input_->Consume(total);
     return Next::kPacket;
@@ -494,7 +505,6 @@ class Pcapng final : public Format {
     if (sec < 0 || sec > UINT32_MAX) return false;
     packet->sec = static_cast<int64_t>(sec);
     packet->nsec = static_cast<int64_t>(rest * kNsPerSec / interface.ticks_per_sec);
-    newest_ns_ = std::max(newest_ns_, packet->time_ns());
     return true;
   }
 
@@ -559,7 +569,6 @@ class Pcapng final : public Format {
   }
 
   std::vector<Interface> interfaces_;  // of the current section
-  int64_t newest_ns_ = 0;
 };
 
 std::string Hex(const uint8_t* bytes, size_t count) {
@@ -629,6 +638,7 @@ Status RecordingReader::OpenInput() {
   if (error_.ok()) {
     linktype_ = impl_->format->linktype();
     snaplen_ = impl_->format->snaplen();
+    pcapng_ = impl_->format->pcapng();
   }
   return error_;
 }

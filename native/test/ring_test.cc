@@ -66,9 +66,9 @@ struct Limits {
 void CompareWithModel(const Limits& limits, uint32_t seed, int pushes) {
   std::printf("# seed %u: %zu packets, %zu bytes, snaplen %u\n", seed, limits.packets, limits.bytes, limits.snaplen);
   std::mt19937 random(seed);
-  PacketRing ring(limits.packets, limits.bytes);
+  PacketRing ring(limits.packets, limits.bytes, limits.snaplen);
   CHECK(ring.ok());
-  CHECK(ring.largest() >= limits.snaplen);
+  CHECK_EQ(ring.largest(), limits.snaplen);
   std::deque<TestPacket> model;
   uint64_t model_bytes = 0;
   bool ok = true;
@@ -118,7 +118,7 @@ TEST(keeps_the_newest_packets_byte_for_byte) {
 
 TEST(holds_exactly_max_packets_where_bytes_suffice) {
   for (const size_t packets : {1, 2, 500, 10'000}) {
-    PacketRing ring(packets, std::max<size_t>(2 * 1024 * 1024, 4096 * packets));
+    PacketRing ring(packets, std::max<size_t>(2 * 1024 * 1024, 4096 * packets), 2048);
     bool ok = true;
     for (size_t i = 0; i < packets * 2 + 1000; ++i) {
       ok = ok && ring.Push(ToPacket(MakePacket(i, static_cast<uint32_t>(60 + i % 1500))));
@@ -128,8 +128,20 @@ TEST(holds_exactly_max_packets_where_bytes_suffice) {
   }
 }
 
-TEST(cuts_a_packet_larger_than_fits) {
-  PacketRing ring(10, 64 + 65536);
+TEST(keeps_alone_what_is_larger_than_the_bytes) {
+  PacketRing ring(10, 64 + 65536, 262144);
+  CHECK(ring.Push(ToPacket(MakePacket(0, 100))));
+  const TestPacket packet = MakePacket(1, 262144);
+  CHECK(ring.Push(ToPacket(packet)));
+  CHECK_EQ(ring.packets(), 1u);
+  CHECK(Holds(ring, {packet}));
+  CHECK(ring.Push(ToPacket(MakePacket(2, 100))));
+  CHECK_EQ(ring.packets(), 1u);
+  CHECK_EQ(ring.bytes(), 100u);
+}
+
+TEST(cuts_a_packet_larger_than_can_come) {
+  PacketRing ring(10, 64 + 65536, 2048);
   TestPacket packet = MakePacket(1, 262144);
   CHECK(ring.Push(ToPacket(packet)));
   CHECK_EQ(ring.packets(), 1u);
@@ -159,7 +171,7 @@ TEST(what_a_reader_holds_stays_while_the_ring_moves_on) {
   constexpr uint32_t kSeed = 7;
   std::printf("# seed %u\n", kSeed);
   std::mt19937 random(kSeed);
-  PacketRing ring(200, 4 * 65536);
+  PacketRing ring(200, 4 * 65536, 65536);
   CHECK(ring.StartRecording());
   struct Held {
     Span span;
@@ -192,7 +204,7 @@ TEST(what_a_reader_holds_stays_while_the_ring_moves_on) {
 }
 
 TEST(congestion_comes_when_readers_lag_and_goes_when_they_let_go) {
-  PacketRing ring(500, 2 * 1024 * 1024);
+  PacketRing ring(500, 2 * 1024 * 1024, 65536);
   Pinner pinner;
   ring.set_grower(&pinner);
   CHECK(ring.StartRecording());
@@ -222,7 +234,7 @@ TEST(congestion_comes_when_readers_lag_and_goes_when_they_let_go) {
 
 // A second freeze while the writer hangs may take the last slab: then Push says so, and nothing is torn.
 TEST(a_ring_without_memory_refuses_packets_and_stays_whole) {
-  PacketRing ring(1'000'000, 2 * 1024 * 1024);
+  PacketRing ring(1'000'000, 2 * 1024 * 1024, 65536);
   Pinner pinner;
   ring.set_grower(&pinner);
   CHECK(ring.StartRecording());
@@ -251,7 +263,7 @@ TEST(a_ring_without_memory_refuses_packets_and_stays_whole) {
 
 // The recording is over for the capture thread, but its writer still reads: the ring must go on all the same.
 TEST(keeps_every_packet_while_the_writer_still_holds_what_was_the_whole_ring) {
-  PacketRing ring(500, 64 + 65536);
+  PacketRing ring(500, 64 + 65536, 64);
   uint64_t number = 0;
   bool ok = true;
   for (; number < 2000; ++number) ok = ok && ring.Push(ToPacket(MakePacket(number, 1000)));

@@ -120,7 +120,6 @@ test('another process starts and dies fifty times in the directory of a recordin
     const report = reportOf(directory, id)
     t.equal(report.recovered, true)
     t.same(readEvidence(report).wrong, [])
-    t.equal(sizes(report)['pre-buffer'], 500)
   }
   const names = [...killed, ...finished, ...reports.reports.map(({ id }) => id)]
   t.same(
@@ -220,9 +219,10 @@ test('killed at any stage: afterwards there are whole files only', { skip }, asy
           const incident = ring.freeze({ id, cap: { packets: 2_000 } })
           if (stage === 'call') die()
           if (stage === 'resolving' || stage === 'close') await incident.flushed
+          if (stage === 'cap') return
           void incident.resolve()
           if (stage === 'resolving') die()
-          if (stage !== 'cap') void ring.close()
+          void ring.close()
           if (stage === 'close') die()
         },
         { options, stage, id: `${stage}${round}` },

@@ -8,7 +8,7 @@ import type { IncidentReport, PcapRing, PcapRingOptions, Stats } from '../../src
 import { jumps, readEvidence } from '../support/evidence.js'
 import { Host } from '../support/host.js'
 import { installedCopy } from '../support/installed.js'
-import { countersOf, makePair, noNamespaces, noTool } from '../support/netns.js'
+import { connect, countersOf, down, makePair, noNamespaces, noTool, sh, up } from '../support/netns.js'
 import { noSender, send } from '../support/sender.js'
 
 const skip = noNamespaces || noSender || noTool('setpriv')
@@ -194,12 +194,11 @@ test('direction is judged by the counters, too', { skip }, async (t) => {
     await host.call<State, string, PcapRingOptions>(startRing, options)
     await send(t, pair.there, { count: 300 }).sent
     await send(t, pair.here, { count: 200 }).sent
-    const stats = await host.call<State, Stats[]>(async ({ state, untilStats }) => {
-      // Ends after all was sent.
-      await untilStats(state.ring, () => true)
+    const stats = await host.call<State, Stats[], number>(async ({ state, untilStats }, packets) => {
+      await untilStats(state.ring, ({ total }) => total.packets >= packets)
       await state.ring.close()
       return state.stats
-    })
+    }, packets)
     const sum = (of: (stats: Stats) => number): number => stats.reduce((sum, one) => sum + of(one), 0)
     t.equal(
       sum((one) => one.packets),
@@ -210,6 +209,46 @@ test('direction is judged by the counters, too', { skip }, async (t) => {
       inbound,
     )
   }
+})
+
+test('a device that goes down, away and comes back', { skip }, async (t) => {
+  const root = installedCopy(t)
+  const pair = makePair(t)
+  const host = await Host.start(t, { netns: pair.here.name, wrap: without['another user'], root })
+  const options = { device: pair.here.device, directory: openDirectory(t), statsInterval: 50 }
+  await host.call<State, void, PcapRingOptions>(async ({ PcapRing, state }, options) => {
+    state.ring = new PcapRing(options)
+    state.events = []
+    for (const name of ['down', 'up', 'error'] as const) {
+      state.ring.on(name, (error?: Error) =>
+        state.events.push(`${name} ${(error as NodeJS.ErrnoException)?.code ?? ''}`),
+      )
+    }
+    state.ring.on('warning', () => {})
+    await state.ring.start()
+  }, options)
+  const events = (count: number): Promise<string[]> =>
+    host.call<State, string[], number>(async ({ state, untilStats }, count) => {
+      await untilStats(state.ring, () => state.events.length >= count)
+      return state.events
+    }, count)
+  await send(t, pair.there, { count: 100 }).sent
+  down(pair.here)
+  t.same(await events(1), ['down ERR_PCAP_DEVICE_DOWN'])
+  up(pair.here)
+  t.equal((await events(2)).at(-1), 'up ')
+  sh('ip', '-n', pair.here.name, 'link', 'del', pair.here.device)
+  t.equal((await events(3)).at(-1), 'down ERR_PCAP_DEVICE_GONE')
+  connect(pair)
+  t.equal((await events(4)).at(-1), 'up ')
+  await send(t, pair.there, { count: 50 }).sent
+  const total = await host.call<State, number>(async ({ state, untilStats }) => {
+    await untilStats(state.ring, ({ total }) => total.packets >= 150)
+    await state.ring.close()
+    return state.ring.stats().total.packets
+  })
+  t.equal(total, 150)
+  t.equal((await host.call<State, string[]>(({ state }) => state.events)).length, 4)
 })
 
 test('CAP_NET_RAW alone is enough', { skip }, async (t) => {
