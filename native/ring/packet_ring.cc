@@ -86,8 +86,8 @@ bool PacketRing::Extend(size_t count) {
   Slab** at = &first;
   for (size_t i = 0; i < count; ++i) {
     while (slabs_ + i >= max_slabs_ && packets_ > 0) EvictOldest();
-    // Readers may hold slabs that left the ring.
-    while ((*at = pool_.Take()) == nullptr && packets_ > 0) EvictOldest();
+    // Readers may hold slabs that left the ring. One that they hold and that is still in it would bring nothing.
+    while ((*at = pool_.Take()) == nullptr && packets_ > 0 && !oldest_.slab->pinned()) EvictOldest();
     if (*at == nullptr) {
       while (first != nullptr) {
         Slab* following = first->next;

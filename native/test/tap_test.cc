@@ -79,7 +79,7 @@ class Bench {
     End();
   }
   void Freeze(const TapSpec& spec, int64_t time_ns, bool by_stamp = false) {
-    CHECK(pipeline_.Open(spec).ok());
+    CHECK(pipeline_.Open(spec) != nullptr);
     pipeline_.Start(pipeline_.Find(1), time_ns, by_stamp);
   }
   void FreezeNow(const TapSpec& spec) { Freeze(spec, TimeOf(number)); }
