@@ -34,6 +34,8 @@ function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void; reje
   return { promise, ...ends }
 }
 
+const byRing = Symbol('made by a ring')
+
 export type IncidentState = 'capturing' | 'capped' | 'resolving' | 'resolved' | 'failed'
 
 /** A recording that is open or was: made by `freeze()` and `capture()` only. */
@@ -44,13 +46,14 @@ export class Incident implements AsyncDisposable {
   #state: IncidentState = 'capturing'
   #report: IncidentReport | null = null
 
-  private constructor(link: IncidentLink) {
+  private constructor(link: IncidentLink, made: symbol) {
+    if (made !== byRing) throw new TypeError('an Incident is made by freeze() or capture() of a PcapRing')
     this.#link = link
   }
 
   static {
     makeIncident = (link) => {
-      const incident = new Incident(link)
+      const incident = new Incident(link, byRing)
       return {
         incident,
         capped: () => {

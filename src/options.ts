@@ -223,6 +223,7 @@ function judgeReason(value: unknown): string | null {
 }
 
 function judgeLabels(value: unknown): Record<string, string> {
+  if (types.isMap(value)) throw invalidArgType('options.labels', 'object', value)
   const labels = object(value, 'options.labels')
   let bytes = 0
   for (const [key, label] of Object.entries(labels)) {
@@ -230,7 +231,8 @@ function judgeLabels(value: unknown): Record<string, string> {
     bytes += Buffer.byteLength(key) + Buffer.byteLength(label)
   }
   if (bytes > 4 * kiB) throw outOfRange('options.labels', `at most ${4 * kiB} bytes in all`, bytes)
-  return labels as Record<string, string>
+  // A copy, without what the object may have inherited.
+  return Object.fromEntries(Object.entries(labels)) as Record<string, string>
 }
 
 function judgeAttack(value: unknown): string {

@@ -382,8 +382,8 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
     }
     const control = this.#open.get(handle)
     if (control === undefined) return
-    const report = JSON.parse(json) as IncidentReport
     this.#forget(handle)
+    const report = JSON.parse(json) as IncidentReport
     control.finished(report)
     this.#emit('resolve', control.incident, report)
   }
@@ -418,7 +418,8 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
         this.#startFailure ??= { reason: toError(json) }
         break
       case 'stats':
-        this.#onStats(JSON.parse(json) as Stats, boundary)
+        // Whoever has called close() has done with them; a listener that freezes could only fail.
+        if (this.#closing === null) this.#onStats(JSON.parse(json) as Stats, boundary)
         break
       case 'warning':
         this.#warn(toError(json))

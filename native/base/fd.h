@@ -38,6 +38,7 @@ class Doorbell {
  public:
   Doorbell() : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
+  bool ok() const { return fd_.valid(); }
   int fd() const { return fd_.get(); }
   void Ring() {
     const uint64_t one = 1;

@@ -252,7 +252,9 @@ void LiveDriver::GoDown() {
 void LiveDriver::TryUp(int64_t now_ns) {
   back_off_ns_ = std::min(back_off_ns_ * 2, kLongestBackOffNs);
   next_try_ns_ = now_ns + back_off_ns_;
-  if (source_.open() && !counters_.Read(&interface_)) {  // deleted
+  // Deleted, or renamed: what comes back under the name is another device, or this one after another name.
+  const bool same = static_cast<int>(if_nametoindex(context_->config.live.device.c_str())) == counters_.index();
+  if (source_.open() && (!same || !counters_.Read(&interface_))) {
     if (now_ns - down_since_ns_ < DrainNs(*context_)) return;
     earlier_kernel_loss_ += source_.KernelLoss();
     source_.Close();

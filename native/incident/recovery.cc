@@ -73,7 +73,7 @@ struct Scan {
 
 class Scanner {
  public:
-  explicit Scanner(int fd) : fd_(fd) {}
+  Scanner(int fd, const std::atomic<bool>& stop) : fd_(fd), stop_(stop) {}
 
   Scan Run(uint64_t history, int64_t since_ns) {
     Scan scan;
@@ -121,6 +121,7 @@ class Scanner {
     auto* at = static_cast<uint8_t*>(to);
     while (size > 0) {
       if (begin_ == end_) {
+        if (stop_.load(std::memory_order_relaxed)) return false;
         const ssize_t got = pread(fd_, buffer_.data(), buffer_.size(), offset_);
         if (got <= 0) return false;
         offset_ += got;
@@ -137,6 +138,7 @@ class Scanner {
   }
 
   const int fd_;
+  const std::atomic<bool>& stop_;
   off_t offset_ = 0;
   size_t begin_ = 0;
   size_t end_ = 0;
@@ -160,7 +162,7 @@ Draft DraftFrom(const RingFacts& facts, const RecordingSpec& spec, const Scan& s
   return draft;
 }
 
-Status RecoverOne(const RingFacts& facts, const std::string& id) {
+Status RecoverOne(const RingFacts& facts, const std::string& id, const std::atomic<bool>& stop) {
   const std::string stem = facts.directory + "/" + std::string(kPrefix) + id;
   PartFile capture;
   PartFile report;
@@ -174,8 +176,9 @@ Status RecoverOne(const RingFacts& facts, const std::string& id) {
   std::optional<Draft> draft;
   if (adopted) draft = Draft::Decode(ReadAll(report.fd()));
 
-  const auto scanner = std::make_unique<Scanner>(capture.fd());
+  const auto scanner = std::make_unique<Scanner>(capture.fd(), stop);
   const Scan scan = scanner->Run(draft ? draft->history : 0, draft ? draft->since_ns : kNever);
+  if (stop.load(std::memory_order_relaxed)) return Status::Ok();
   if (scan.bytes == 0) {
     struct stat found;
     if (fstat(capture.fd(), &found) != 0 || found.st_size >= static_cast<off_t>(sizeof(PcapFileHeader))) {
@@ -237,10 +240,12 @@ void DropReport(const std::string& path) {
 
 }  // namespace
 
-void RecoverDirectory(const RingFacts& facts, const std::function<void(const Status&)>& warn) {
+void RecoverDirectory(const RingFacts& facts, const std::atomic<bool>& stop,
+                      const std::function<void(const Status&)>& warn) {
   for (const std::string& name : Names(facts.directory)) {
+    if (stop.load(std::memory_order_relaxed)) return;
     if (const auto id = IdOf(name, kCaptureEnd)) {
-      if (Status status = RecoverOne(facts, *id); !status.ok()) warn(status);
+      if (Status status = RecoverOne(facts, *id, stop); !status.ok()) warn(status);
     }
   }
   for (const std::string& name : Names(facts.directory)) {

@@ -68,7 +68,9 @@ Session::Session(Config config, HostSink sink)
 Session::~Session() { Join(); }
 
 void Session::Start() {
-  const Status status = writer_.Start();
+  const bool bells = queue_.bell.ok() && engine_.ok();
+  const Status status =
+      bells ? writer_.Start() : Status::Errno(Code::kKernel, "no descriptor to wake a thread by", "eventfd", EMFILE);
   if (status.ok()) return;
   Emit("startFailed", 0, ErrorJson(status));
   Emit("closed");
@@ -109,7 +111,10 @@ void Session::Continue(uint64_t boundary) {
 }
 
 void Session::Begin() { engine_.Post(NewCommand(Command::Kind::kBegin).release()); }
-void Session::Close() { engine_.Post(NewCommand(Command::Kind::kClose).release()); }
+void Session::Close() {
+  writer_.StopRecovery();
+  engine_.Post(NewCommand(Command::Kind::kClose).release());
+}
 
 void Session::Emit(const char* name, uint32_t handle, std::string json, uint64_t boundary) {
   sink_({name, handle, boundary, std::move(json)});

@@ -44,7 +44,8 @@ bool Writer::Prepare() {
     Emit("startFailed", 0, ErrorJson(status));
     return false;
   }
-  RecoverDirectory(*facts_, [this](const Status& status) { Emit("warning", 0, ErrorJson(status)); });
+  RecoverDirectory(*facts_, stop_recovery_,
+                   [this](const Status& status) { Emit("warning", 0, ErrorJson(status)); });
   const Status status = hooks_.on_ready();
   if (!status.ok()) Emit("startFailed", 0, ErrorJson(status));
   return status.ok();

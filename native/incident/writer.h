@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -30,6 +31,8 @@ class Writer {
   Status Start();
   // Any thread, before the tap of the same handle is asked for.
   void Register(RecordingSpec spec);
+  // Any thread: a recovery under way leaves the file that it is at as it found it.
+  void StopRecovery() { stop_recovery_.store(true, std::memory_order_relaxed); }
   void Join() { thread_.Join(); }
 
  private:
@@ -51,6 +54,7 @@ class Writer {
   const RingFacts* const facts_;
   const Hooks hooks_;
   Thread thread_;
+  std::atomic<bool> stop_recovery_{false};  // relaxed: it only says "soon"
   struct Open {
     std::unique_ptr<Recording> recording;
     bool history_done = false;

@@ -115,6 +115,10 @@ Status PartFile::Sync() {
 }
 
 Status PartFile::Publish() {
+  struct stat held;
+  if (!StillNamed() || fstat(fd_.get(), &held) != 0 || static_cast<uint64_t>(held.st_size) != offset_) {
+    return Status::Error(Code::kWrite, part_path_ + " was replaced or changed by somebody else");
+  }
   if (RenameNoReplace(part_path_, final_path_) == 0) return Status::Ok();
   return Status::Errno(CodeOfWriteError(errno), "cannot rename " + part_path_ + " to its final name", "rename", errno);
 }

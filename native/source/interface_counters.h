@@ -25,6 +25,7 @@ class InterfaceCounters {
 
   // kNoSuchDevice, kKernel.
   Status Open(const std::string& device);
+  int index() const { return index_; }
   // False: the device is gone (values stay as they were).
   bool Read(Values* values);
 

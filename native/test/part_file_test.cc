@@ -166,7 +166,7 @@ TEST(making_a_part_and_a_recovery_at_once) {
   facts.directory = dir.path();
   std::atomic<bool> done{false};
   std::thread recovery([&] {
-    while (!done.load(std::memory_order_relaxed)) RecoverDirectory(facts, [](const Status&) {});
+    while (!done.load(std::memory_order_relaxed)) RecoverDirectory(facts, done, [](const Status&) {});
   });
   const Bytes bytes = testing::EncodePcap(testing::MakePackets(3, 1000));
   for (int i = 0; i < 200; ++i) {

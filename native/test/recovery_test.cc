@@ -74,7 +74,7 @@ std::string DraftText(const TempDir& dir, const std::string& id, uint64_t histor
 // How many warnings there were.
 size_t Recover(const TempDir& dir) {
   size_t warnings = 0;
-  RecoverDirectory(Facts(dir), [&](const Status& status) {
+  RecoverDirectory(Facts(dir), std::atomic<bool>(false), [&](const Status& status) {
     CHECK(!status.ok());
     ++warnings;
   });

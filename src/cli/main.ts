@@ -3,11 +3,16 @@ import { processOutput } from './output.js'
 import { run } from './run.js'
 
 const stop = new AbortController()
-const output = processOutput(process, () => stop.abort())
+let failed = false
+const output = processOutput(process, (error) => {
+  failed ||= error !== null
+  if (error !== null) process.stderr.write(`pcap-ring: cannot write to standard output: ${error.message}\n`)
+  stop.abort()
+})
 // Once: a second signal ends the process the usual way, should completing take too long for somebody.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort())
 
 // Not process.exit(): what is still to be written is written.
 void run(process.argv.slice(2), output, stop.signal).then((status) => {
-  process.exitCode = status
+  process.exitCode = failed ? 1 : status
 })

@@ -27,21 +27,21 @@ export function now(): string {
   return formatTime(BigInt(Date.now()) * 1_000_000n)
 }
 
-/** The output of a process. `onClosed` is called when nobody reads standard output any more. */
+/** The output of a process. `onClosed` is called once when standard output takes no more: with
+ * null if nobody reads it any more, with the error if it failed. */
 export function processOutput(
   { stdout, stderr, env }: Pick<NodeJS.Process, 'stdout' | 'stderr' | 'env'>,
-  onClosed: () => void,
+  onClosed: (error: Error | null) => void,
 ): Output {
   let shown: string | null = null
   let open = true
   stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
+    if (!open) return
     open = false
-    onClosed()
+    onClosed(error.code === 'EPIPE' ? null : error)
   })
-  stderr.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
-  })
+  // There is nowhere left to tell of it.
+  stderr.on('error', () => {})
   // A terminal that does not know its size says 0.
   const width = stdout.columns || 80
 
