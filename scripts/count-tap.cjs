@@ -3,7 +3,7 @@
 //
 // Leaves are counted, never summaries: in TAP a subtest's points are indented below the point that sums them up, so a point
 // right after a deeper block is a summary. It counts only where it says what no leaf does: it fails (a time-out, a crash, a
-// broken plan) while nothing below it failed. A failed point marked TODO is an expected failure and counts as skipped.
+// broken plan) while nothing below it failed. A failed point with the to-do directive is an expected failure and counts as skipped.
 'use strict'
 
 const fs = require('node:fs')

@@ -7,6 +7,7 @@ import { PcapRingError } from './errors.js'
 import { endAtExit, forgetAtExit } from './exit.js'
 import type { Incident, IncidentControl } from './incident.js'
 import { makeIncident } from './incident.js'
+import { LockStep, surface } from './lock-step.js'
 import type { NativeRing } from './native.js'
 import { loadAddon } from './native.js'
 import type { Cap, IncidentSettings, Resolution, RingSettings } from './options.js'
@@ -80,8 +81,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
   #lastHandle = 0
   readonly #open = new Map<number, IncidentControl>()
   readonly #dumps = new Map<number, Dump>()
-  /** The lock-step boundary whose listeners are being waited for, 0 for none. */
-  #boundary = 0
+  readonly #lockStep = new LockStep((boundary) => this.#native?.continue(boundary))
   #starting: Promise<void> | null = null
   #startEnds: { resolve(): void; reject(error: unknown): void } | null = null
   /** Why a start under way will fail, once the core has ended. */
@@ -159,7 +159,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
         incident.finished.then(forget, forget)
       }
     }
-    this.#releaseAfterTurn()
+    this.#lockStep.releaseAfterTurn()
     return incident
   }
 
@@ -304,7 +304,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
       forgetAtExit(this.#native)
       this.#native = null
     }
-    this.#boundary = 0
+    this.#lockStep.stop()
     const error = closedError()
     for (const control of this.#open.values()) control.failed(error)
     for (const dump of this.#dumps.values()) dump.reject(error)
@@ -339,7 +339,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
       file: this.#mode === 'statistics' ? null : `${stem}.pcap`,
       packets: () => this.#native?.packets(handle) ?? 0,
       resolve: (withResolution) => this.#native?.resolve(handle, withResolution),
-      release: () => this.#releaseAfterTurn(),
+      release: () => this.#lockStep.releaseAfterTurn(),
     })
     this.#open.set(handle, control)
     native.open(this.#recording(handle, kind, `${stem}.pcap`, `${stem}.json`, settings))
@@ -419,7 +419,10 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
         break
       case 'stats':
         // Whoever has called close() has done with them; a listener that freezes could only fail.
-        if (this.#closing === null) this.#onStats(JSON.parse(json) as Stats, boundary)
+        if (this.#closing === null) {
+          this.#stats = JSON.parse(json) as Stats
+          this.#lockStep.deliver(this.rawListeners('stats'), this, this.#stats, boundary)
+        }
         break
       case 'warning':
         this.#warn(toError(json))
@@ -489,43 +492,6 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
   override [EventEmitter.captureRejectionSymbol](error: Error, ..._event: unknown[]): void {
     void Promise.reject(error)
   }
-
-  /** Every listener hears of it, whatever another one throws, in lock step and live alike. */
-  #onStats(stats: Stats, boundary: number): void {
-    this.#stats = stats
-    this.#boundary = boundary
-    const settling: Promise<unknown>[] = []
-    for (const listener of this.rawListeners('stats')) {
-      try {
-        const returned: unknown = Reflect.apply(listener, this, [stats])
-        if (isThenable(returned)) settling.push(Promise.resolve(returned))
-      } catch (error) {
-        surface(error)
-      }
-    }
-    const settled = settling.map((promise) => {
-      // A rejection stays the host's: this branch of it has no handler.
-      void promise.then()
-      return promise.catch(() => {})
-    })
-    if (settled.length === 0) this.#release(boundary)
-    else void Promise.all(settled).then(() => this.#release(boundary))
-  }
-
-  #release(boundary: number): void {
-    if (boundary === 0 || this.#boundary !== boundary) return
-    this.#boundary = 0
-    this.#native?.continue(boundary)
-  }
-
-  /**
-   * Who waits inside a listener for what only later packets can bring would wait for ever: the replay goes on, once all
-   * that this turn asks for has been asked.
-   */
-  #releaseAfterTurn(): void {
-    const boundary = this.#boundary
-    if (boundary !== 0) setImmediate(() => this.#release(boundary))
-  }
 }
 
 const emptyIncident: IncidentSettings = {
@@ -544,14 +510,4 @@ const closedError = (): PcapRingError => new PcapRingError('ERR_PCAP_CLOSED', 't
 function unread<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {})
   return promise
-}
-
-const isThenable = (value: unknown): value is PromiseLike<unknown> =>
-  typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-
-/** As an uncaught exception, outside of whatever is on the stack. */
-function surface(error: unknown): void {
-  process.nextTick(() => {
-    throw error
-  })
 }
