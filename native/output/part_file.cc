@@ -50,8 +50,7 @@ Status PartFile::Failed(const char* what, const char* syscall, int error_number)
 }
 
 Status PartFile::GiveUp(const char* what, const char* syscall, int error_number) {
-  if (StillNamed()) Discard();
-  fd_.Reset();
+  Discard();
   return Failed(what, syscall, error_number);
 }
 
@@ -61,6 +60,16 @@ bool PartFile::StillNamed() const {
   struct stat named;
   return fstat(fd_.get(), &held) == 0 && lstat(part_path_.c_str(), &named) == 0 && held.st_ino == named.st_ino &&
          held.st_dev == named.st_dev;
+}
+
+// Whether it is as long as what was written.
+bool PartFile::Unchanged() const {
+  struct stat held;
+  return fstat(fd_.get(), &held) == 0 && static_cast<uint64_t>(held.st_size) == offset_;
+}
+
+Status PartFile::Changed() const {
+  return Status::Error(Code::kWrite, part_path_ + " was replaced or changed by somebody else");
 }
 
 Status PartFile::Create(const std::string& final_path) {
@@ -88,6 +97,8 @@ Status PartFile::Create(const std::string& final_path) {
 }
 
 Status PartFile::Write(const void* data, size_t size) {
+  // Behind what somebody else cut off there would be a hole, and the length would tell nothing.
+  if (!Unchanged()) return Changed();
   const auto* at = static_cast<const uint8_t*>(data);
   while (size > 0) {
     const ssize_t written = ::write(fd_.get(), at, size);
@@ -103,6 +114,8 @@ Status PartFile::Write(const void* data, size_t size) {
 }
 
 Status PartFile::Truncate(uint64_t size) {
+  struct stat held;
+  if (fstat(fd_.get(), &held) == 0 && static_cast<uint64_t>(held.st_size) < size) return Changed();
   if (ftruncate(fd_.get(), static_cast<off_t>(size)) != 0 || lseek(fd_.get(), static_cast<off_t>(size), SEEK_SET) < 0) {
     return Failed("cut", "ftruncate", errno);
   }
@@ -115,17 +128,14 @@ Status PartFile::Sync() {
 }
 
 Status PartFile::Publish() {
-  struct stat held;
-  if (!StillNamed() || fstat(fd_.get(), &held) != 0 || static_cast<uint64_t>(held.st_size) != offset_) {
-    return Status::Error(Code::kWrite, part_path_ + " was replaced or changed by somebody else");
-  }
+  if (!StillNamed() || !Unchanged()) return Changed();
   if (RenameNoReplace(part_path_, final_path_) == 0) return Status::Ok();
   return Status::Errno(CodeOfWriteError(errno), "cannot rename " + part_path_ + " to its final name", "rename", errno);
 }
 
 void PartFile::Discard() {
   if (!fd_.valid()) return;
-  unlink(part_path_.c_str());
+  if (StillNamed()) unlink(part_path_.c_str());
   fd_.Reset();
 }
 

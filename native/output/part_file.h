@@ -25,14 +25,16 @@ class PartFile {
   bool open() const { return fd_.valid(); }
   const std::string& final_path() const { return final_path_; }
 
-  // All of it, or an error; offset() then tells how much arrived.
+  // All of it, or an error; offset() then tells how much arrived. kWrite if somebody else changed its length.
   Status Write(const void* data, size_t size);
   uint64_t offset() const { return offset_; }
+  // Makes it shorter, never longer.
   Status Truncate(uint64_t size);
   Status Sync();
-  // Syncs nothing itself: gives the file its final name. kFileExists if that was taken meanwhile; the part stays.
+  // Syncs nothing itself: gives the file its final name. kFileExists if that was taken meanwhile, kWrite if the
+  // part was replaced or changed by somebody else; what there is stays.
   Status Publish();
-  // Gives it up and removes the part.
+  // Gives it up and removes the part, unless the name is another file's by now.
   void Discard();
   void Close() { fd_.Reset(); }
 
@@ -43,7 +45,9 @@ class PartFile {
  private:
   Status Failed(const char* what, const char* syscall, int error_number) const;
   Status GiveUp(const char* what, const char* syscall, int error_number);
+  Status Changed() const;
   bool StillNamed() const;
+  bool Unchanged() const;
 
   std::string final_path_;
   std::string part_path_;

@@ -5,8 +5,12 @@ import { run } from './run.js'
 const stop = new AbortController()
 let failed = false
 const output = processOutput(process, (error) => {
-  failed ||= error !== null
-  if (error !== null) process.stderr.write(`pcap-ring: cannot write to standard output: ${error.message}\n`)
+  if (error !== null) {
+    failed = true
+    // It may come when the command has ended already.
+    process.exitCode = 1
+    process.stderr.write(`pcap-ring: cannot write to standard output: ${error.message}\n`)
+  }
   stop.abort()
 })
 // Once: a second signal ends the process the usual way, should completing take too long for somebody.

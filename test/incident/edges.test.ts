@@ -4,7 +4,7 @@ import { test } from 'tap'
 
 import type { Incident } from '../../src/index.js'
 import { udpPackets } from '../support/generate.js'
-import { pcapBytes } from '../support/recording.js'
+import { pcapBytes, timeString, udpAt } from '../support/recording.js'
 import {
   fileOf,
   range,
@@ -68,6 +68,22 @@ test('no packet that the filter lets pass', async (t) => {
   const [report] = await validIncident(t, incident as Incident)
   t.match(report, { packets: 0, statistics: { packets: 0, peakPps: { value: 0 } } })
 })
+
+for (const start of [0, 1_000_000]) {
+  test(`the highest rate of packets from ${start} ms after the epoch on`, async (t) => {
+    // A quarter of a second of 4,000 a second, then ten a second.
+    const dense = Array.from({ length: 1_000 }, (_, i) => start + i * 0.25)
+    const sparse = Array.from({ length: 20 }, (_, i) => start + 300 + i * 100)
+    const ring = ringOf(t, { file: pcapBytes(udpAt(...dense, ...sparse)) })
+    await ring.start()
+    const incident = ring.freeze()
+    await new Promise<void>((resolve) => ring.once('end', resolve))
+    incident.resolve()
+    const [report] = await validIncident(t, incident)
+    t.strictSame(report.statistics.peakPps, { value: 4_000, at: timeString(start * 1_000) })
+    t.match(report.statistics.timeline[0], { at: timeString(start * 1_000), packets: 1_000 })
+  })
+}
 
 test('a freeze before the first packet', async (t) => {
   const ring = ringOf(t, { file })

@@ -79,7 +79,7 @@ test('capture --duration, on a device where nothing passes', { skip }, async (t)
   t.same(lines.find(({ event }) => event === 'resolve')?.data, report)
 })
 
-for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   test(`watch, and ${signal} in the middle of an incident`, { skip }, async (t) => {
     const pair = makePair(t)
     const directory = t.testdir({})

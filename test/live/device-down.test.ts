@@ -161,6 +161,35 @@ test('deleted while it is down', { skip }, async (t) => {
   await finish(host)
 })
 
+test('renamed, and up again under the other name: down, until the name is back', { skip }, async (t) => {
+  const pair = makePair(t)
+  const { here } = pair
+  const host = await startHost(t, pair)
+  await send(t, pair.there, { count: 100, pps: 4_000 }).sent
+  const rename = (from: string, to: string): void => {
+    sh('ip', '-n', here.name, 'link', 'set', from, 'down')
+    sh('ip', '-n', here.name, 'link', 'set', from, 'name', to)
+    sh('ip', '-n', here.name, 'link', 'set', to, 'up')
+  }
+  rename(here.device, 'other0')
+  const [first] = await events(host, 1)
+  t.match(first, /^down ERR_PCAP_DEVICE_(DOWN|GONE)$/)
+  t.ok((await load(host)) < 0.3, 'no spinning')
+  // By now it is not listened to any more.
+  const sending = send(t, pair.there, { count: 2_000, first: 10_000 })
+  for (const _ of [1, 2]) t.ok((await load(host)) < 0.3, 'no spinning')
+  await sending.stop()
+  t.same(await host.call<State, string[]>(({ state }) => state.events), [first], 'no up and down')
+  t.same(numbers(await freeze(host)), range(0, 100))
+
+  rename('other0', here.device)
+  t.same(await events(host, 2), [first, 'up'])
+  await send(t, pair.there, { count: 100, first: 100, pps: 4_000 }).sent
+  t.same(numbers(await freeze(host)), range(0, 200))
+  t.same(await host.call<State, string[]>(({ state }) => state.events), [first, 'up'])
+  await finish(host)
+})
+
 test('the cable pulled out is no matter of the device', { skip }, async (t) => {
   const pair = makePair(t)
   const host = await startHost(t, pair)

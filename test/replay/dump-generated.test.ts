@@ -1,10 +1,12 @@
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { test } from 'tap'
 
 import type { PcapRingOptions } from '../../src/index.js'
-import { type PcapFile, parsePcap } from '../support/pcap-file.js'
+import { type PcapFile, parsePcap, timeOf } from '../support/pcap-file.js'
 import {
   interfaceBlock,
   magics,
@@ -125,6 +127,17 @@ test('a fraction of a second or more is kept as it is', async (t) => {
   )
 })
 
+test('nanoseconds from a fraction that has no room for them: the time is kept', async (t) => {
+  const data = Buffer.from('abc')
+  const fractions = [999_999, million, 4_294_967, 4_294_968, 5_000_000, 4_294_967_295]
+  const file = pcapBytes(fractions.map((frac) => ({ sec: 5, frac, data })))
+  const dumped = await dumpOf(t, { file, precision: 'nano' })
+  t.strictSame(
+    dumped.records.map((record) => timeOf(dumped, record)),
+    fractions.map((frac) => 5_000_000_000n + BigInt(frac) * 1_000n),
+  )
+})
+
 test('times from 1970 to 2106', async (t) => {
   const data = Buffer.from('abc')
   const all = [0, 1, 0x7fffffff, 0x80000000, 0xffffffff].map((sec) => ({ sec, frac: 999_999, data }))
@@ -198,6 +211,59 @@ test('big packets may fill the ring by bytes first: the newest are kept, and sta
   t.ok(kept * 60_000 <= bytes && kept * 60_000 > bytes / 2, `${kept} packets`)
   t.strictSame(found(fileOf(path)), wanted(all, kept))
   t.match(ring.stats().ring, { packets: kept, bytes: kept * 60_000, oldest: /:\d\d\.000000Z$/ })
+})
+
+for (const size of [60_000, 200_000]) {
+  test(`less room than packets of ${size} bytes want: none is cut, the newest alone is kept`, async (t) => {
+    const all = Array.from({ length: 5 }, (_, i) => ({
+      sec: i,
+      frac: 0,
+      data: Buffer.alloc(size, i + 1),
+      len: size + 5,
+    }))
+    const directory = scratch(t)
+    const ring = ringOf(t, { file: pcapBytes(all), directory, ring: { bytes: 64 + 65_536 } })
+    await ring.start()
+    const incident = ring.freeze()
+    await once(ring, 'end')
+    const path = join(directory, 'x.pcap')
+    t.match(await ring.dump(path), { packets: 1 })
+    t.strictSame(found(fileOf(path)), wanted(all, 1))
+    t.match(await incident.resolve(), { packets: 5, error: null })
+    t.strictSame(found(fileOf(incident.file as string)), wanted(all))
+  })
+}
+
+test('interfaces of several snaplens: others read the whole packets of our file', async (t) => {
+  const long = { sec: 0, frac: 0, data: Buffer.alloc(1_000, 7) }
+  const short = { ...long, data: Buffer.alloc(64, 9), len: 1_000 }
+  // 0 is no limit, and so is what comes only behind the first packets.
+  for (const [first, second] of [
+    [64, 0],
+    [64, 2_000],
+    [2_000, 64],
+    [0, 64],
+  ] as const) {
+    const [a, b] = first === 64 ? [short, long] : [long, short]
+    const blocks = [interfaceBlock('LE', 1, 6, second), packetBlock('LE', 2n, b, 1), packetBlock('LE', 3n, a, 0)]
+    const file = Buffer.concat([
+      sectionBlock('LE'),
+      interfaceBlock('LE', 1, 6, first),
+      packetBlock('LE', 1n, a, 0),
+      ...blocks,
+    ])
+    const directory = scratch(t)
+    const ring = ringOf(t, { file, directory })
+    await replay(ring)
+    const path = join(directory, 'x.pcap')
+    await ring.dump(path)
+    const read = parsePcap(execFileSync('tcpdump', ['-r', path, '-w', '-'], { stdio: ['ignore', 'pipe', 'ignore'] }))
+    t.strictSame(
+      read.records.map(({ data, len }) => [data, len]),
+      [a, b, a].map(({ data }) => [data, 1_000]),
+      `${first}, ${second}`,
+    )
+  }
 })
 
 test('the largest packet that there is', async (t) => {

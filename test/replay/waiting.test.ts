@@ -134,6 +134,23 @@ test('awaiting what only later packets bring: resolve() and capture() end the wa
   ])
 })
 
+test('awaiting resolve() in a listener, of what another one is already resolving, ends the wait', async (t) => {
+  const ring = ringOf(t, { file, resolution: { packets: 2_500, duration: '5s' } })
+  let incident: Incident | undefined
+  let boundaries = 0
+  ring.on('stats', () => {
+    if (++boundaries !== 2) return
+    incident = ring.freeze()
+    void incident.resolve()
+  })
+  ring.on('stats', async () => {
+    if (boundaries === 3) await incident?.resolve()
+  })
+  const { stats } = await replay(ring)
+  t.equal(stats.length, 12)
+  t.match(await incident?.finished, { packets: 3_000, frozenAt: boundary(2), resolvedAt: boundary(2) })
+})
+
 test('awaiting close() in a listener ends the wait and the ring; nothing more is told', async (t) => {
   const ring = new PcapRing({ file, directory: scratch(t) })
   let boundaries = 0

@@ -1,6 +1,8 @@
 // What stands in the way in the file system: told at the documented moment, and the ring goes on.
 
+import { execFileSync } from 'node:child_process'
 import {
+  appendFileSync,
   chmodSync,
   existsSync,
   lstatSync,
@@ -11,6 +13,8 @@ import {
   renameSync,
   statSync,
   symlinkSync,
+  truncateSync,
+  unlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -109,6 +113,107 @@ test('a file that comes into being meanwhile is not overwritten: the capture sta
   t.match(seen.warnings, [{ code: exists }])
 })
 
+test('nor a report: the capture is kept, and tells of it', async (t) => {
+  const directory = scratch(t)
+  const ring = ringOf(t, { file, directory })
+  const seen = await replay(ring)
+  const incident = ring.freeze({ id: 'x' })
+  await incident.flushed
+  writeFileSync(join(directory, 'incident_x.json'), 'mine')
+  t.match(await incident.resolve(), { error: exists, packets: 500 })
+  t.equal(incident.state, 'failed')
+  t.equal(readFileSync(join(directory, 'incident_x.json'), 'utf8'), 'mine')
+  t.strictSame(sequencesIn(incident.file as string), range(100, 500))
+  t.strictSame(readdirSync(directory).sort(), ['incident_x.json', 'incident_x.pcap'])
+  t.match(seen.warnings, [{ code: exists }])
+})
+
+test('both: neither is overwritten or removed', async (t) => {
+  const directory = scratch(t)
+  const ring = ringOf(t, { file, directory })
+  await replay(ring)
+  const incident = ring.freeze({ id: 'x' })
+  await incident.flushed
+  for (const end of ['.json', '.pcap']) writeFileSync(join(directory, `incident_x${end}`), 'mine')
+  await t.rejects(incident.resolve(), { code: exists })
+  for (const end of ['.json', '.pcap']) t.equal(readFileSync(join(directory, `incident_x${end}`), 'utf8'), 'mine')
+  t.strictSame(sequencesIn(`${incident.file}.part`), range(100, 500))
+})
+
+const meddling: [what: string, act: (part: string) => void, theirs: string | null][] = [
+  [
+    'replaced',
+    (part) => {
+      unlinkSync(part)
+      writeFileSync(part, 'mine')
+    },
+    'mine',
+  ],
+  ['removed', (part) => unlinkSync(part), null],
+  ['emptied', (part) => truncateSync(part, 0), ''],
+  ['cut', (part) => truncateSync(part, 100), null],
+]
+for (const [what, act, theirs] of meddling) {
+  for (const goesOn of [false, true]) {
+    test(`a part ${what} by somebody else${goesOn ? ', while more is recorded' : ''}`, async (t) => {
+      const directory = scratch(t)
+      const ring = ringOf(t, { file, directory })
+      let incident: Incident | undefined
+      const meddle = async (): Promise<void> => {
+        incident = ring.freeze({ id: 'x' })
+        await incident.flushed
+        act(`${incident.file}.part`)
+      }
+      if (goesOn) ring.once('stats', meddle)
+      const seen = await replay(ring)
+      if (!goesOn) await meddle()
+      await t.rejects((incident as Incident).resolve(), { code: 'ERR_PCAP_WRITE' })
+      t.match(seen.warnings, [{ code: 'ERR_PCAP_WRITE' }])
+      t.notOk(existsSync(join(directory, 'incident_x.pcap')), 'nothing that is wrong under the final name')
+      t.notOk(existsSync(join(directory, 'incident_x.json')))
+      if (theirs !== null) t.equal(readFileSync(`${incident?.file}.part`, 'utf8'), theirs)
+      t.match(await ring.freeze({ id: 'y' }).resolve(), { error: null, packets: 500 })
+    })
+  }
+}
+
+test('a part lengthened by somebody else', async (t) => {
+  const directory = scratch(t)
+  const ring = ringOf(t, { file, directory })
+  let early: Incident | undefined
+  ring.once('stats', async () => {
+    early = ring.freeze({ id: 'early' })
+    await early.flushed
+    appendFileSync(`${early.file}.part`, 'mine')
+  })
+  await replay(ring)
+  // More is recorded: their bytes are cut off, what we wrote before them is kept, and the report tells.
+  t.match(await early?.resolve(), { error: 'ERR_PCAP_WRITE', packets: 250, bytes: 24 + 250 * 80 })
+  t.strictSame(sequencesIn(early?.file as string), range(0, 250))
+  const late = ring.freeze({ id: 'late' })
+  await late.flushed
+  appendFileSync(`${late.file}.part`, 'mine')
+  await t.rejects(late.resolve(), { code: 'ERR_PCAP_WRITE' })
+  t.strictSame(
+    readdirSync(directory).filter((name) => /late/.test(name)),
+    ['incident_late.pcap.part'],
+  )
+})
+
+test("a report's part that is somebody else's by now is not removed, and the capture is kept", async (t) => {
+  const directory = scratch(t)
+  const ring = ringOf(t, { file, directory })
+  await replay(ring)
+  const incident = ring.freeze({ id: 'x' })
+  await incident.flushed
+  const part = join(directory, 'incident_x.json.part')
+  unlinkSync(part)
+  writeFileSync(part, 'mine')
+  t.match(await incident.resolve(), { error: 'ERR_PCAP_WRITE', packets: 500 })
+  t.equal(readFileSync(part, 'utf8'), 'mine')
+  t.strictSame(readdirSync(directory).sort(), ['incident_x.json.part', 'incident_x.pcap'])
+})
+
 test('a directory that went away while the ring ran', async (t) => {
   const directory = join(scratch(t), 'captures')
   const ring = ringOf(t, { file, directory })
@@ -170,6 +275,27 @@ test('a missing recording, and one that is a directory', async (t) => {
   await t.rejects(ringOf(t, { file: '/tmp' }).start(), { code: 'ERR_PCAP_BAD_FILE', errno: -21 })
   for (const bytes of ['', 'x', '# a readme of some length']) {
     await t.rejects(ringOf(t, { file: Buffer.from(bytes) }).start(), { code: 'ERR_PCAP_BAD_FILE' })
+  }
+})
+
+test('what would block or never end is no recording, and the ring can be closed', async (t) => {
+  const directory = scratch(t)
+  execFileSync('mkfifo', [join(directory, 'fifo')])
+  // In processes of their own, so that one that hangs is killed.
+  for (const path of [join(directory, 'fifo'), '/dev/zero', '/dev/tty0', '/proc/self/mem']) {
+    const { status, stdout, stderr } = await runHost(
+      t,
+      {},
+      async ({ PcapRing }, [file, directory]) => {
+        const ring = new PcapRing({ file, directory })
+        for (const _ of [1, 2]) await ring.start().catch(({ code }) => process.stdout.write(`${code} `))
+        await ring.close()
+        process.stdout.write(ring.mode)
+      },
+      [path, join(directory, 'captures')] as [string, string],
+    ).ended
+    t.equal(status, 0, stderr)
+    t.equal(stdout, 'ERR_PCAP_BAD_FILE ERR_PCAP_BAD_FILE closed', path)
   }
 })
 

@@ -1,13 +1,13 @@
 // Whose error is it? Each in a process of its own: what nobody handles there, ends it or is printed.
 
-import { readdirSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
 
-import { PcapRing } from '../../src/index.js'
 import { udpPackets } from '../support/generate.js'
 import { type Ended, type HostApi, runHost } from '../support/host.js'
-import { recordingOf, scratch } from '../support/replay.js'
+import { range, recordingOf, scratch, sequencesIn } from '../support/replay.js'
 
 const bytes = recordingOf(udpPackets({ pps: 4_000, count: 4_000 }))
 
@@ -24,6 +24,8 @@ function given(t: Test): Given {
   writeFileSync(join(dir, 'cut.pcap'), bytes.subarray(0, -5))
   return { file: join(dir, 'x.pcap'), damaged: join(dir, 'cut.pcap'), directory: join(dir, 'captures') }
 }
+
+const sha256Of = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex')
 
 const strict = ['--unhandled-rejections=strict']
 const host = (
@@ -199,6 +201,41 @@ test('no promise is read, whatever goes wrong: no unhandled rejection', async (t
   t.strictSame(JSON.parse(stdout), { warnings: 3, failed: 0 })
 })
 
+test('nor of start() and dump(), whatever they reject with', async (t) => {
+  const { status, stdout, stderr } = await host(
+    t,
+    async ({ PcapRing }, { file, directory }) => {
+      const settled = async (): Promise<void> => {
+        for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve))
+      }
+      const missing = new PcapRing({ file: '/nonexistent/x.pcap', directory })
+      void missing.start()
+      void missing.start()
+      void missing.start(5 as unknown as object)
+      void missing.start({ signal: AbortSignal.abort() })
+      void missing.start({ signal: AbortSignal.timeout(1) })
+      void missing.dump(`${directory}/x.pcap`)
+      void missing.dump(5 as unknown as string)
+      await missing.start().catch(() => {})
+      const ring = new PcapRing({ file, directory })
+      void ring.start()
+      await ring.close()
+      void ring.start()
+      void ring.dump(`${directory}/x.pcap`)
+      const other = new PcapRing({ file, directory })
+      await other.start()
+      await other.dump(`${directory}/x.pcap`)
+      void other.dump(`${directory}/x.pcap`)
+      void other.dump(`${directory}/none/x.pcap`)
+      await other.close()
+      await settled()
+      process.stdout.write('done')
+    },
+    strict,
+  )
+  t.strictSame({ status, stdout, stderr }, { status: 0, stdout: 'done', stderr: '' })
+})
+
 test('a started ring keeps the process alive; unref() lets it go', async (t) => {
   const { status, stdout } = await host(t, async ({ PcapRing, once }, { file, directory }) => {
     const ring = new PcapRing({ file, directory }).unref()
@@ -214,24 +251,100 @@ test('a started ring keeps the process alive; unref() lets it go', async (t) => 
   t.equal(stdout, 'capture')
 })
 
-test('a process that just exits leaves a file that can be recovered, or none', async (t) => {
-  const all = given(t)
-  const { status } = await runHost(
-    t,
-    {},
-    async ({ PcapRing }, { file, directory }) => {
-      const ring = new PcapRing({ file, directory })
-      ring.once('stats', async () => {
-        await ring.freeze({ id: 'x' }).flushed
-        process.exit(7)
-      })
-      await ring.start()
-    },
-    all,
-  ).ended
-  t.equal(status, 7)
-  const ring = new PcapRing({ file: all.file, directory: all.directory })
-  await ring.start()
-  await ring.close()
-  t.strictSame(readdirSync(all.directory).sort(), ['incident_x.json', 'incident_x.pcap'])
+test('unref() before start(): who awaits start() and close() hears of them', async (t) => {
+  const { status, stdout, stderr } = await host(t, async ({ PcapRing }, { file, directory }) => {
+    const ring = new PcapRing({ file, directory }).unref()
+    await ring.start()
+    process.stdout.write('started ')
+    ring.unref()
+    const incident = ring.freeze()
+    await ring.close()
+    process.stdout.write('closed ')
+    process.stdout.write((await incident.finished).error ?? 'whole')
+  })
+  t.strictSame({ status, stdout, stderr }, { status: 0, stdout: 'started closed whole', stderr: '' })
+})
+
+test('a start that fails although unref() was called is told, too', async (t) => {
+  const { status, stdout } = await host(t, async ({ PcapRing }, { directory }) => {
+    const ring = new PcapRing({ file: '/nonexistent/x.pcap', directory }).unref()
+    await ring.start().catch(({ code }) => process.stdout.write(code))
+  })
+  t.strictSame({ status, stdout }, { status: 0, stdout: 'ERR_PCAP_BAD_FILE' })
+})
+
+test('abort(null) while the ring starts: start() rejects with null, and the ring can be started again', async (t) => {
+  const { status, stdout, stderr } = await host(t, async ({ PcapRing }, { file, directory }) => {
+    const ring = new PcapRing({ file, directory })
+    let closes = 0
+    ring.on('close', () => void closes++)
+    const stop = new AbortController()
+    const outcome = ring.start({ signal: stop.signal }).then(
+      () => 'started',
+      (reason) => reason,
+    )
+    stop.abort(null)
+    const reason = await outcome
+    const { mode } = ring
+    await ring.start()
+    process.stdout.write(JSON.stringify({ reason, mode, closes, after: ring.mode }))
+    await ring.close()
+  })
+  t.equal(status, 0, stderr)
+  t.strictSame(JSON.parse(stdout), { reason: null, mode: 'idle', closes: 0, after: 'capture' })
+})
+
+for (const how of ['process.exit()', 'an error that nobody catches'] as const) {
+  test(`${how} with incidents open: whole files under their final names`, async (t) => {
+    const all = given(t)
+    const { status, stderr } = await runHost(
+      t,
+      {},
+      async ({ PcapRing, once }, { file, directory, how }) => {
+        const { readdirSync } = await import('node:fs')
+        const rings = ['x', 'y'].map((id) => ({ id, ring: new PcapRing({ file, directory }) }))
+        for (const { id, ring } of rings) {
+          const end = once(ring, 'end')
+          await ring.start()
+          await end
+          await ring.freeze({ id }).flushed
+        }
+        // After ours: what is there when the process goes.
+        process.on('exit', () => {
+          const names = readdirSync(directory).filter((name) => name.endsWith('.part'))
+          if (names.length > 0) process.exitCode = 99
+        })
+        if (how === 'process.exit()') process.exit(7)
+        setImmediate(() => {
+          throw new Error('of the host')
+        })
+      },
+      { ...all, how },
+    ).ended
+    t.equal(status, how === 'process.exit()' ? 7 : 1, stderr)
+    t.strictSame(
+      readdirSync(all.directory).sort(),
+      ['x', 'y'].flatMap((id) => [`incident_${id}.json`, `incident_${id}.pcap`]),
+    )
+    for (const id of ['x', 'y']) {
+      const stem = join(all.directory, `incident_${id}`)
+      const report = JSON.parse(readFileSync(`${stem}.json`, 'utf8'))
+      t.match(report, { id, packets: 500, error: null, recovered: false, sha256: sha256Of(`${stem}.pcap`) })
+      t.strictSame(sequencesIn(`${stem}.pcap`), range(3_500, 500))
+    }
+  })
+}
+
+test('no listener of ours stays on the process: after close(), after a start that failed', async (t) => {
+  const { status, stdout } = await host(t, async ({ PcapRing }, { file, directory }) => {
+    const count = (): number => process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0)
+    const before = count()
+    const rings = Array.from({ length: 12 }, () => new PcapRing({ file, directory }))
+    await Promise.all(rings.map((ring) => ring.start()))
+    const during = count()
+    await new PcapRing({ file: '/nonexistent/x.pcap', directory }).start().catch(() => {})
+    await Promise.all(rings.map((ring) => ring.close()))
+    process.stdout.write(JSON.stringify([during - before, count() - before]))
+  })
+  t.strictSame({ status, stdout }, { status: 0, stdout: '[1,0]' })
 })

@@ -1,8 +1,9 @@
 // Acceptance 5: every option outside its type or range, at the documented moment and naming the option.
 
+import { inspect } from 'node:util'
 import { test } from 'tap'
 
-import type { FreezeOptions, ManualOptions, PcapRingOptions } from '../../src/index.js'
+import type { FreezeOptions, IncidentReport, ManualOptions, PcapRingOptions } from '../../src/index.js'
 import { PcapRing } from '../../src/index.js'
 import { udpPackets } from '../support/generate.js'
 import { pcapBytes } from '../support/recording.js'
@@ -90,8 +91,7 @@ const ofTheRing: Wrong[] = [
 const nested = (name: string, value: unknown): object =>
   name.split('.').reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) as object
 
-const shown = (given: unknown): string =>
-  typeof given === 'bigint' ? `${given}n` : (JSON.stringify(given) ?? String(given))
+const shown = (given: unknown): string => inspect(given, { breakLength: Infinity, maxStringLength: 80 })
 
 for (const [name, code, ...values] of ofTheRing) {
   test(`${name}: ${code}`, (t) => {
@@ -161,7 +161,7 @@ const ofBoth: Wrong[] = [
   ['id', value, ...ids],
   ['reason', type, ...notStrings],
   ['reason', range, `${reason}x`, 'ä'.repeat(513)],
-  ['labels', type, null, 5, 'x', []],
+  ['labels', type, null, 5, 'x', [], new Map([['a', 'b']])],
   ['labels.a', type, null, 5, {}],
   [
     'labels',
@@ -171,12 +171,18 @@ const ofBoth: Wrong[] = [
   ],
   ...capAndResolution,
 ]
+const cycle: { self?: unknown } = {}
+cycle.self = cycle
 const ofFreeze: Wrong[] = [
   ...resolutions,
   ['since', type, null, 5, true, {}],
   ['since', value, '', 'yesterday', '2024-02-30T00:00:00.000000Z', '2024-01-01T00:00:00Z', new Date(NaN)],
   ['since', range, new Date(8.64e15)],
   ['attack', type, 5, 'x', []],
+  ['attack', value, { toJSON: () => undefined }, { toJSON: () => 'x' }, { toJSON: () => [] }, cycle, { n: 1n }],
+  ['attack', value, { toJSON: () => null }, new Date(NaN)],
+  // With its braces, name and quotes one byte more than 64 KiB.
+  ['attack', range, { a: 'x'.repeat(65_536 - 7) }, { a: 'ä'.repeat(32_768) }],
 ]
 const ofCapture: Wrong[] = [['signal', type, null, 5, {}, 'x']]
 
@@ -206,6 +212,19 @@ test('ids and texts of every kind that is allowed', async (t) => {
     t.equal(incident.id, id)
     t.match(await incident.resolve(), { id, reason })
   }
+})
+
+test('the largest attack, and objects that speak JSON of their own', async (t) => {
+  const ring = ringOf(t, { file })
+  await replay(ring)
+  const freeze = (options: object): Promise<IncidentReport> => ring.freeze(options).resolve()
+  const largest = { a: 'x'.repeat(65_536 - 8) }
+  t.strictSame((await freeze({ attack: largest })).attack, largest)
+  t.strictSame((await freeze({ attack: { toJSON: () => ({ pps: 5 }) } })).attack, { pps: 5 })
+  const labels = Object.assign(Object.create({ toJSON: () => 'x', inherited: 'y' }), { a: 'b' })
+  t.strictSame((await freeze({ labels })).labels, { a: 'b' })
+  const own = JSON.parse('{"__proto__":"x"}')
+  t.equal(JSON.stringify((await freeze({ labels: own })).labels), '{"__proto__":"x"}')
 })
 
 test('dump() rejects, start() too', async (t) => {
