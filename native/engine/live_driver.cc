@@ -49,7 +49,7 @@ Status LiveDriver::Open() {
 }
 
 void LiveDriver::Run() {
-  while (!closing_ || !pipeline_->taps().empty()) {
+  while (!closing_ || !pipeline_->taps().empty() || pipeline_->backlog()) {
     PollAndDispatch();
     pipeline_->EndBatch();
     const int64_t now_ns = MonotonicNs();

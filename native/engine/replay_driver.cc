@@ -40,7 +40,7 @@ void ReplayDriver::Run() {
   if (!closing_) Replay();
   if (!closing_) Finish();
   // A host may still freeze, resolve and dump what it has; then every recording is ended.
-  while (!closing_ || !pipeline_->taps().empty()) Wait(kForever);
+  while (!closing_ || !pipeline_->taps().empty() || pipeline_->backlog()) Wait(kForever);
 }
 
 void ReplayDriver::Replay() {
