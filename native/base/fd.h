@@ -36,9 +36,9 @@ class UniqueFd {
 // Wakes a thread that sits in poll(). Ring() may be called from any thread.
 class Doorbell {
  public:
-  Doorbell() : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+  Doorbell() : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), error_number_(fd_.valid() ? 0 : errno) {}
 
-  bool ok() const { return fd_.valid(); }
+  int error_number() const { return error_number_; }  // why there is no descriptor; 0: there is one
   int fd() const { return fd_.get(); }
   void Ring() {
     const uint64_t one = 1;
@@ -53,6 +53,7 @@ class Doorbell {
 
  private:
   UniqueFd fd_;
+  int error_number_;
 };
 
 }  // namespace pcap_ring

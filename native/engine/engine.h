@@ -24,7 +24,7 @@ class Engine {
   // Starts the thread; OnStarted or OnStartFailed follows. After OnStartFailed the thread ends by itself. Not ok: there is
   // no thread, and nothing follows.
   Status Start();
-  bool ok() const { return context_.bell.ok(); }
+  const Doorbell& bell() const { return context_.bell; }
   // Any thread.
   void Post(Command* command) { context_.Post(command); }
   void Join() { thread_.Join(); }

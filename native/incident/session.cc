@@ -68,9 +68,10 @@ Session::Session(Config config, HostSink sink)
 Session::~Session() { Join(); }
 
 void Session::Start() {
-  const bool bells = queue_.bell.ok() && engine_.ok();
+  const int no_bell = queue_.bell.error_number() != 0 ? queue_.bell.error_number() : engine_.bell().error_number();
   const Status status =
-      bells ? writer_.Start() : Status::Errno(Code::kKernel, "no descriptor to wake a thread by", "eventfd", EMFILE);
+      no_bell == 0 ? writer_.Start()
+                   : Status::Errno(Code::kKernel, "no descriptor to wake a thread by", "eventfd", no_bell);
   if (status.ok()) return;
   Emit("startFailed", 0, ErrorJson(status));
   Emit("closed");

@@ -160,7 +160,11 @@ Status SyncDirectoryOf(const std::string& path) {
   const std::string directory = DirectoryOf(path);
   const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (fd.valid() && fsync(fd.get()) == 0) return Status::Ok();
-  return Status::Errno(CodeOfWriteError(errno), "cannot sync directory " + directory, "fsync", errno);
+  const int error_number = errno;
+  // Some file systems (over a network, in user space) cannot sync a directory; that is no fault of the file.
+  if (fd.valid() && (error_number == EINVAL || error_number == ENOTSUP)) return Status::Ok();
+  return Status::Errno(CodeOfWriteError(error_number), "cannot sync directory " + directory,
+                       fd.valid() ? "fsync" : "open", error_number);
 }
 
 Status PrepareDirectory(const std::string& path) {

@@ -164,7 +164,7 @@ class Format {
 
   uint32_t linktype() const { return linktype_; }
   uint32_t snaplen() const { return snaplen_; }
-  bool pcapng() const { return pcapng_; }
+  uint32_t file_snaplen() const { return file_snaplen_; }
   Status TakeError() { return std::move(error_); }
 
  protected:
@@ -183,9 +183,10 @@ class Format {
     return swapped_ ? __builtin_bswap64(value) : value;
   }
 
-  void SetHead(uint32_t linktype, uint32_t snaplen) {
+  void SetHead(uint32_t linktype, uint32_t snaplen, uint32_t file_snaplen) {
     linktype_ = linktype;
     snaplen_ = snaplen == 0 || snaplen > kMaxCaplen ? kMaxCaplen : snaplen;
+    file_snaplen_ = file_snaplen == 0 || file_snaplen > kMaxCaplen ? kMaxCaplen : file_snaplen;
   }
 
   void BeginUnit() {
@@ -248,10 +249,8 @@ class Format {
   uint64_t start_ = 0;
   uint32_t linktype_ = 0;
   uint32_t snaplen_ = 0;
+  uint32_t file_snaplen_ = 0;
   Status error_;
-
- protected:
-  bool pcapng_ = false;
 };
 
 class Pcap final : public Format {
@@ -274,7 +273,7 @@ class Pcap final : public Format {
     if ((linktype & kReservedLinkTypeBits) != 0) {
       return Damage("link type field " + std::to_string(linktype) + " has reserved bits set");
     }
-    SetHead(linktype, Get32(header + 16));
+    SetHead(linktype, Get32(header + 16), Get32(header + 16));
     input_->Consume(kFileHeaderSize);
     return {};
   }
@@ -332,8 +331,8 @@ class Pcapng final : public Format {
       if (verdict == Next::kEnd) return Damage("the recording ends without an interface description");
       if (verdict) return verdict;
     }
-    SetHead(interfaces_.front().linktype, interfaces_.front().snaplen);
-    pcapng_ = true;
+    // The other interfaces may have a larger snaplen.
+    SetHead(interfaces_.front().linktype, interfaces_.front().snaplen, kMaxCaplen);
     return {};
   }
 
@@ -638,7 +637,7 @@ Status RecordingReader::OpenInput() {
   if (error_.ok()) {
     linktype_ = impl_->format->linktype();
     snaplen_ = impl_->format->snaplen();
-    pcapng_ = impl_->format->pcapng();
+    file_snaplen_ = impl_->format->file_snaplen();
   }
   return error_;
 }

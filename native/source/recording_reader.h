@@ -36,8 +36,9 @@ class RecordingReader {
   // Of the file header, of the first interface in a pcapng; 0 or above kMaxCaplen in the file: kMaxCaplen.
   uint32_t snaplen() const { return snaplen_; }
 
-  // Interfaces of a pcapng have a snaplen each; the one of a .pcap is the whole file's.
-  bool pcapng() const { return pcapng_; }
+  // For the header of a copy: readers cut packets to a file's one snaplen, and the interfaces of a pcapng may each have
+  // their own.
+  uint32_t file_snaplen() const { return file_snaplen_; }
 
   // The next packet, valid until the next call. kDamaged: error() says which byte and what is wrong, nothing follows.
   // A packet of another link type than linktype() is damage of that kind.
@@ -52,7 +53,7 @@ class RecordingReader {
   std::unique_ptr<Impl> impl_;
   uint32_t linktype_ = 0;
   uint32_t snaplen_ = 0;
-  bool pcapng_ = false;
+  uint32_t file_snaplen_ = 0;
   Status error_;
 };
 

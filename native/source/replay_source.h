@@ -40,10 +40,7 @@ class ReplaySource {
 
   uint32_t linktype() const { return reader_.linktype(); }
   uint32_t snaplen() const { return snaplen_; }
-  // Readers cut packets to a file's one snaplen, and the interfaces of a pcapng may each have their own.
-  uint32_t file_snaplen() const {
-    return reader_.pcapng() && options_.snaplen == 0 ? RecordingReader::kMaxCaplen : snaplen_;
-  }
+  uint32_t file_snaplen() const { return options_.snaplen != 0 ? options_.snaplen : reader_.file_snaplen(); }
   int dlt() const { return dlt_; }
 
  private:

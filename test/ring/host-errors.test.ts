@@ -96,7 +96,9 @@ for (const capture of [false, true]) {
       await ring.start()
       await end
       await ring.close()
-      await new Promise((resolve) => setTimeout(resolve, 20))
+      // One of each listener, and a turn in which one too many would come.
+      while (unhandled.length < 7) await new Promise((resolve) => setImmediate(resolve))
+      await new Promise((resolve) => setImmediate(resolve))
       process.stdout.write(JSON.stringify({ unhandled: unhandled.sort(), stats, errors }))
     }
     const { status, stdout, stderr } = await runHost(t, {}, body, { ...given(t), capture }).ended
