@@ -242,6 +242,9 @@ void LiveDriver::GoDown() {
   back_off_ns_ = kFirstBackOffNs;
   next_try_ns_ = down_since_ns_ + back_off_ns_;
   const std::string device = "device \"" + context_->config.live.device + "\"";
+  // A device that is being deleted is closed first and found by its name a moment longer. The kernel answers this once
+  // the deletion is through.
+  counters_.Read(&interface_);
   if (if_nametoindex(context_->config.live.device.c_str()) == 0) {
     context_->listener->OnDown({Code::kDeviceGone, device + " is gone; waiting for it to come back", ENODEV, nullptr});
   } else {
