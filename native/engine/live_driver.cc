@@ -9,6 +9,9 @@ namespace pcap_ring {
 namespace {
 
 constexpr int kBatch = 1024;
+// Each block of the kernel's buffer may have a loss behind it; the interface's counters are read beside.
+constexpr size_t kSmallestBlock = 64 * 1024;
+constexpr size_t kReadingsBeside = 16;
 // From a boundary until it is crossed although packets keep coming that are older: something is wrong with the clock.
 constexpr int64_t kHardLimitNs = 900 * kNsPerMs;
 constexpr int64_t kFirstBackOffNs = 100 * kNsPerMs;
@@ -37,6 +40,7 @@ Status LiveDriver::Open() {
   pipeline.largest_packet = source_.snaplen();
   pipeline.ring_packets = config.ring_packets;
   pipeline.ring_bytes = config.ring_bytes;
+  pipeline.unplaced_losses = static_cast<size_t>(config.live.kernel_buffer) / kSmallestBlock + kReadingsBeside;
   pipeline_ = std::make_unique<Pipeline>(pipeline, context_->queue, context_->listener);
   if (!pipeline_->ok()) return Status::Errno(Code::kKernel, "no memory for the ring", "mmap");
   info_.device = config.live.device;
@@ -79,7 +83,12 @@ void LiveDriver::PollAndDispatch() {
   // Also while the device is away: its newest packets are still in the kernel's buffer.
   const int count = source_.open() ? source_.Dispatch(kBatch, &Deliver, this) : 0;
   more_ = count >= kBatch;
-  if (count > 0) ReadLoss();
+  if (count > 0) {
+    ReadLoss(source_.released_ns());
+  } else if (pipeline_->PlaceLoss(kNever)) {
+    // Whatever was taken before the loss has been handed out.
+    UpdateAttention();
+  }
   if (!down_ && (count < 0 || (count == 0 && (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0))) GoDown();
   CrossByTime(count <= 0);
 }
@@ -100,21 +109,23 @@ int LiveDriver::TimeoutMs() const {
   return required_ms < 0 ? timeout_ms : std::min(timeout_ms, required_ms);
 }
 
-void LiveDriver::ReadLoss() {
-  pipeline_->UpdateLoss({earlier_kernel_loss_ + source_.KernelLoss(), interface_.rx_missed - first_missed_});
+void LiveDriver::ReadLoss(int64_t before_ns) {
+  const LossMarks::Totals lost = {earlier_kernel_loss_ + source_.KernelLoss(), interface_.rx_missed - first_missed_};
+  if (pipeline_->SeeLoss(lost, before_ns)) UpdateAttention();
 }
 
 void LiveDriver::EndInterval(int64_t now_ns) {
   const bool present = counters_.Read(&interface_);
-  if (source_.open()) ReadLoss();
+  if (source_.open()) ReadLoss(RealtimeNs());
   // libpcap takes the socket's error away when it is asked for packets, so poll() may not have shown it.
   if (!down_ && !(present && interface_.up)) GoDown();
   const int64_t time_ns = RealtimeNs();
   StatsInterval stats =
-      stats_.End(Mode::kCapture, time_ns, now_ns - interval_start_ns_, pipeline_->totals(), pipeline_->loss());
+      stats_.End(Mode::kCapture, time_ns, now_ns - interval_start_ns_, pipeline_->totals(), pipeline_->loss_seen());
   stats.ring = pipeline_->ring_state();
   for (const auto& tap : pipeline_->taps()) tap->OnInterval(time_ns);
   context_->listener->OnStats(stats);
+  pipeline_->EndInterval();
   interval_start_ns_ = now_ns;
   const int64_t interval_ns = context_->config.stats_interval_ns;
   next_interval_ns_ += ((now_ns - next_interval_ns_) / interval_ns + 1) * interval_ns;
@@ -195,6 +206,7 @@ void LiveDriver::Cross(Tap* tap) {
 }
 
 void LiveDriver::Attend(int64_t time_ns) {
+  pipeline_->PlaceLoss(time_ns);
   HandleCommands();
   for (const auto& tap : pipeline_->taps()) {
     while (BoundaryOf(*tap) <= time_ns) Cross(tap.get());
@@ -204,7 +216,7 @@ void LiveDriver::Attend(int64_t time_ns) {
 
 void LiveDriver::UpdateAttention() {
   std::erase_if(clocks_, [this](const Clocks& c) { return pipeline_->Find(c.handle) == nullptr; });
-  int64_t next_ns = kNever;
+  int64_t next_ns = pipeline_->next_loss_ns();
   for (const auto& tap : pipeline_->taps()) next_ns = std::min(next_ns, BoundaryOf(*tap));
   // Sequentially consistent with Post: either it sees our value overwritten, or we see its command.
   context_->attention.store(next_ns, std::memory_order_seq_cst);

@@ -32,7 +32,7 @@ class LiveDriver {
   };
 
   static void Deliver(void* context, const Packet& packet);
-  // Before a packet stamped `time_ns` is taken: commands, and boundaries that it shows to be past.
+  // Before a packet stamped `time_ns` is taken: losses and boundaries that it shows to be past, and commands.
   void Attend(int64_t time_ns);
   void HandleCommands();
   void Handle(const Command& command);
@@ -45,7 +45,8 @@ class LiveDriver {
   void Cross(Tap* tap);
   void PollAndDispatch();
   int TimeoutMs() const;
-  void ReadLoss();
+  // All that is counted by now was lost before any packet stamped at or after `before_ns` was taken.
+  void ReadLoss(int64_t before_ns);
   void EndInterval(int64_t now_ns);
   void Die(const Status& status);
   void GoDown();

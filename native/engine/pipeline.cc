@@ -9,6 +9,8 @@ namespace pcap_ring {
 namespace {
 
 const auto kIgnoreSlab = [](Slab*) {};
+// Losses lie at least a block of the kernel's buffer apart, which holds four of the very largest packets.
+constexpr size_t kPacketsToALoss = 4;
 
 }  // namespace
 
@@ -17,7 +19,8 @@ Pipeline::Pipeline(const Config& config, TapQueue* queue, EngineListener* listen
       queue_(queue),
       listener_(listener),
       counter_(config.dlt),
-      ring_(config.ring_packets, config.ring_bytes, config.largest_packet) {
+      ring_(config.ring_packets, config.ring_bytes, config.largest_packet),
+      loss_(config.unplaced_losses, config.ring_packets / kPacketsToALoss + 1) {
   ring_.set_grower(this);
 }
 
@@ -34,12 +37,12 @@ void Pipeline::RecordPacket(const Packet& packet) {
   // The push itself may have come to the limit. There is room for this packet yet, and a replay waits before the next.
   const bool lost = !kept || (congested_ && !config_.wait_for_writer);
   const Cursor at = ring_.last();
-  for (const auto& tap : taps_) tap->OnPacket(packet, at, lost, loss_.totals());
+  for (const auto& tap : taps_) tap->OnPacket(packet, at, lost, loss_.placed());
 }
 
 // Replay only: there is no kernel buffer that could overflow meanwhile.
 void Pipeline::WaitForWriter() {
-  while (ring_.Congested()) {
+  for (; ring_.Congested(); ring_.Reclaim()) {
     FlushTaps();
     const timespec pause = {0, 200'000};
     nanosleep(&pause, nullptr);
@@ -105,6 +108,11 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
       walker.Skip(header, kIgnoreSlab);
     }
   }
+  const bool overrun = by_stamp && before == 0 && ring_.evicted_ns() >= time_ns;
+  if (overrun && tap->kind() == TapKind::kDump) {
+    before = ring_.packets();
+    split = ring_.tail();
+  }
   const uint64_t after = ring_.packets() - before;
 
   Tap::Origin origin;
@@ -132,6 +140,7 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
   origin.history_bytes = bytes;
   origin.totals = totals();
   if (after > 0) origin.totals = origin.totals - CountFrom(split, after);
+  origin.overrun = overrun;
   origin.loss_before = loss_.At(sequence_ - after - origin.history);
   tap->Start(origin);
 
@@ -140,7 +149,7 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
   for (uint64_t i = 0; i < after; ++i) {
     const RecordHeader header = behind.Header(kIgnoreSlab);
     const Packet packet = {header.sec, header.nsec, header.caplen, header.len, nullptr, false};
-    tap->OnPacket(packet, behind.cursor(), congested_, loss_.totals());
+    tap->OnPacket(packet, behind.cursor(), congested_, loss_.At(sequence_ - after + i));
     behind.Skip(header, kIgnoreSlab);
   }
 }

@@ -20,6 +20,8 @@ class Pipeline : private PacketRing::Grower {
     size_t ring_packets = 500;
     size_t ring_bytes = 2 * 1024 * 1024;
     uint32_t largest_packet = 2048;
+    // How many losses may have been seen that no packet from behind them followed yet.
+    size_t unplaced_losses = 1;
     // A replay waits for a writer that lags; a live capture counts what it cannot take.
     bool wait_for_writer = false;
   };
@@ -38,7 +40,24 @@ class Pipeline : private PacketRing::Grower {
   }
   // After each batch: what was recorded goes to the writer.
   void EndBatch();
-  void UpdateLoss(LossMarks::Totals totals) { loss_.Update(sequence_, totals); }
+  // The loss counters were read; see LossMarks. True: there is something new to be placed.
+  bool SeeLoss(LossMarks::Totals totals, int64_t before_ns) {
+    if (totals == loss_.seen()) return false;
+    loss_.See(totals, before_ns);
+    return true;
+  }
+  int64_t next_loss_ns() const { return loss_.next_ns(); }
+  // The next packet is stamped `time_ns`; kNever: what was taken before the losses is here. True: something was placed.
+  bool PlaceLoss(int64_t time_ns) {
+    if (loss_.next_ns() == kNever) return false;
+    loss_.Place(sequence_, time_ns);
+    return true;
+  }
+
+  // Now and then, also while no packet comes: what the writer is done with goes back to the system.
+  void EndInterval() {
+    if (taps_.empty()) ring_.Reclaim();
+  }
 
   // A new tap, pending. nullptr: no memory for the queue; the writer is told.
   Tap* Open(const TapSpec& spec);
@@ -51,7 +70,7 @@ class Pipeline : private PacketRing::Grower {
   bool backlog() const;
 
   const TrafficCounters& totals() const { return counter_.total(); }
-  const LossMarks::Totals& loss() const { return loss_.totals(); }
+  const LossMarks::Totals& loss_seen() const { return loss_.seen(); }
   RingState ring_state() const;
   int64_t newest_ns() const { return ring_.newest_ns(); }
 

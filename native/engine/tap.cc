@@ -24,6 +24,7 @@ void Tap::Start(const Origin& origin) {
   file_bytes_ += origin.history_bytes + origin.history * spec_.record_overhead;
   loss_first_ = loss_last_ = origin.loss_before;
   any_packet_ = origin.history > 0;
+  summary_.overrun = origin.overrun;
   if (spec_.progress) spec_.progress->store(packets_, std::memory_order_relaxed);
 
   TapMessage message;

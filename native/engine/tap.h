@@ -35,6 +35,7 @@ class Tap {
     uint64_t history_bytes = 0;  // captured bytes
     TrafficCounters totals;
     LossMarks::Totals loss_before;
+    bool overrun = false;  // packets from after T were overwritten before the command was seen
   };
   void Start(const Origin& origin);
   // How many packets from before the freeze may go into the file, and how many bytes with their record headers.

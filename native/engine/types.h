@@ -64,6 +64,9 @@ struct TapSummary {
   uint64_t kernel_loss = 0;
   uint64_t interface_loss = 0;
   uint64_t writer_loss = 0;
+  // The caller was held up between T and its command for so long that the ring had rolled over T by then: nothing from
+  // before T is left, and how many packets from after it are missing nobody counted.
+  bool overrun = false;
 };
 
 // From the capture thread to the writer. The spans of one recording come in file order.

@@ -57,7 +57,7 @@ void WriteGap(JsonWriter* json, const Tally& tally, Precision precision, uint64_
 }
 
 void WriteCoverage(JsonWriter* json, const RecordingSpec& spec, Precision precision, const Tally& tally,
-                   const TapSummary& summary, bool recovered) {
+                   int64_t frozen_ns, const TapSummary& summary, bool recovered) {
   const bool onset = spec.since_ns != kNever;
   json->Key("coverage").BeginObject().Key("onsetAt");
   if (onset) {
@@ -71,8 +71,13 @@ void WriteCoverage(JsonWriter* json, const RecordingSpec& spec, Precision precis
   json->Double(before > 0 ? Ms(std::max<int64_t>(0, spec.since_ns - tally.first_ns())) : 0);
   const uint64_t kernel = summary.kernel_loss + summary.interface_loss;
   // Of a recovered file nobody knows what was lost.
-  json->Key("complete").Bool(!recovered && kernel + summary.writer_loss == 0);
+  json->Key("complete").Bool(!recovered && kernel + summary.writer_loss == 0 && !summary.overrun);
   json->Key("gaps").BeginArray();
+  if (summary.overrun) {
+    json->BeginObject().Key("from").String(FormatTime(frozen_ns, precision));
+    json->Key("to").String(FormatTime(tally.packets() > 0 ? tally.from_ns() : summary.resolved_ns, precision));
+    json->Key("packets").Null().Key("exact").Bool(false).Key("reason").String("ring").EndObject();
+  }
   WriteGap(json, tally, precision, kernel, "kernel");
   WriteGap(json, tally, precision, summary.writer_loss, "ring");
   json->EndArray();
@@ -188,7 +193,7 @@ std::string ReportJson(const std::string& head, const RecordingSpec& spec, Preci
   json.Key("duration").Double(Ms(summary.resolved_ns - frozen_ns));
   WriteSpan(&json, tally, precision);
   json.Key("sections").Raw(SectionsJson(tally, spec.kind == TapKind::kManual, precision));
-  WriteCoverage(&json, spec, precision, tally, summary, file.recovered);
+  WriteCoverage(&json, spec, precision, tally, frozen_ns, summary, file.recovered);
   json.Key("loss").BeginObject().Key("kernel").Uint(summary.kernel_loss);
   json.Key("interface").Uint(summary.interface_loss).Key("writer").Uint(summary.writer_loss).EndObject();
   WriteStatistics(&json, precision, mode, frozen_ns, summary);

@@ -9,6 +9,9 @@ namespace {
 // Packets in the first and the last slab, and headers, beside one of the largest.
 constexpr size_t kRoomBesideLargest = 64 * 1024;
 constexpr size_t kSpareSlabs = 32;  // what one record may take after the limit was seen
+// Retired slabs that are looked at for each one that is taken: a reader that lags has two thousand of them.
+constexpr size_t kLooksPerSlab = 8;
+constexpr size_t kLooksPerCheck = 64;
 
 // While something is recorded: the queue, and as much again as the ring, whose slabs may all be pinned and retire one by one
 // after the queue's limit was seen.
@@ -40,10 +43,15 @@ void PacketRing::LeaveRing(Slab* slab) {
   --slabs_;
   if (!slab->pinned()) {
     pool_.Free(slab);
-    return;
+  } else {
+    Retire(slab);
   }
-  slab->link = retired_;
-  retired_ = slab;
+}
+
+void PacketRing::Retire(Slab* slab) {
+  slab->link = nullptr;
+  (retired_ == nullptr ? retired_ : retired_last_->link) = slab;
+  retired_last_ = slab;
   ++retired_count_;
 }
 
@@ -55,39 +63,46 @@ void PacketRing::EvictOldest() {
   oldest_ = walker.cursor();
   --packets_;
   bytes_ -= header.caplen;
+  evicted_ns_ = std::max(evicted_ns_, header.time_ns());
 }
 
-void PacketRing::Reclaim() {
-  Slab** at = &retired_;
-  while (*at != nullptr) {
-    Slab* slab = *at;
-    if (slab->pinned()) {
-      at = &slab->link;
-      continue;
-    }
-    *at = slab->link;
+// One that is still held goes to the end of the queue, so that it does not stand before those that are not.
+void PacketRing::Reclaim(size_t looks) {
+  for (; looks > 0 && retired_ != nullptr; --looks) {
+    Slab* slab = retired_;
+    retired_ = slab->link;
     --retired_count_;
-    pool_.Free(slab);
+    if (slab->pinned()) {
+      Retire(slab);
+    } else {
+      pool_.Free(slab);
+    }
   }
 }
 
+// A row of short spans and short gaps helps nobody, nor does looking at all of them again for every slab: it goes on once
+// an eighth has fallen free.
 bool PacketRing::Congested() {
   const size_t limit = lent_slabs_ - max_slabs_ - kSpareSlabs;
-  if (retired_count_ < limit) return false;
-  Reclaim();
-  return retired_count_ >= limit;
+  if (!congested_ && retired_count_ < limit) return false;
+  Reclaim(congested_ ? kLooksPerCheck : retired_count_);
+  congested_ = retired_count_ >= limit - limit / 8;
+  return congested_;
 }
 
 // The log's next `count` slabs, all or none. The oldest packets make room, so that the ring never holds more than its
 // share.
 bool PacketRing::Extend(size_t count) {
-  if (retired_ != nullptr) Reclaim();
+  Reclaim(kLooksPerSlab * count);
   Slab* first = nullptr;
   Slab** at = &first;
   for (size_t i = 0; i < count; ++i) {
     while (slabs_ + i >= max_slabs_ && packets_ > 0) EvictOldest();
-    // Readers may hold slabs that left the ring. One that they hold and that is still in it would bring nothing.
-    while ((*at = pool_.Take()) == nullptr && packets_ > 0 && !oldest_.slab->pinned()) EvictOldest();
+    if ((*at = pool_.Take()) == nullptr) {
+      Reclaim();
+      // Readers may hold slabs that left the ring. One that they hold and that is still in it would bring nothing.
+      while ((*at = pool_.Take()) == nullptr && packets_ > 0 && !oldest_.slab->pinned()) EvictOldest();
+    }
     if (*at == nullptr) {
       while (first != nullptr) {
         Slab* following = first->next;

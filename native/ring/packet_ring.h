@@ -44,7 +44,8 @@ class PacketRing {
   Cursor oldest() const { return oldest_; }
   Cursor tail() const { return tail_; }
   Cursor last() const { return last_; }  // the record pushed last
-  int64_t newest_ns() const { return newest_ns_; }  // the largest timestamp ever pushed
+  int64_t newest_ns() const { return newest_ns_; }    // the largest timestamp ever pushed
+  int64_t evicted_ns() const { return evicted_ns_; }  // the largest timestamp that was overwritten, INT64_MIN before
   // First and last packet by place in the ring; only while packets() > 0.
   int64_t oldest_ns() const;
   int64_t last_ns() const { return last_ns_; }
@@ -53,8 +54,10 @@ class PacketRing {
   // defaults. False: no memory.
   bool StartRecording() { return pool_.Borrow(); }
   void StopRecording() { pool_.GiveBack(); }
-  // True while readers lag so far behind that no more may be pinned for them.
+  // True from when readers lag so far behind that no more may be pinned for them until they are well below that again.
   bool Congested();
+  // Takes back what readers are done with; the log does so by itself as it grows.
+  void Reclaim() { Reclaim(retired_count_); }
 
   static constexpr size_t kQueueBytes = 30 * 1024 * 1024;
 
@@ -64,7 +67,8 @@ class PacketRing {
   bool Extend(size_t count);
   void StartAtTail();
   void Copy(const uint8_t* data, uint32_t size);
-  void Reclaim();
+  void Retire(Slab* slab);
+  void Reclaim(size_t looks);
 
   const size_t max_packets_;
   const size_t max_bytes_;
@@ -79,9 +83,12 @@ class PacketRing {
   size_t packets_ = 0;
   uint64_t bytes_ = 0;
   size_t slabs_ = 0;  // from the oldest packet's to the tail's
-  Slab* retired_ = nullptr;
+  Slab* retired_ = nullptr;       // a queue, as readers are mostly done with the oldest first
+  Slab* retired_last_ = nullptr;
   size_t retired_count_ = 0;
+  bool congested_ = false;
   int64_t newest_ns_ = INT64_MIN;
+  int64_t evicted_ns_ = INT64_MIN;
   int64_t last_ns_ = 0;
 };
 

@@ -1,6 +1,5 @@
 #include "source/live_source.h"
 
-#include <linux/if_packet.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -9,6 +8,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+
+#include "base/time.h"
 
 namespace pcap_ring {
 namespace {
@@ -83,8 +84,9 @@ Status LiveSource::Open(const Options& options) {
     return Status::Error(Code::kKernel, std::string("cannot set non-blocking mode: ") + error);
   }
   linktype_ = FileLinkType(handle.get());
-  has_frame_headers_ = std::strstr(pcap_lib_version(), "TPACKET_V3") != nullptr;
   handle_ = std::move(handle);
+  has_frame_headers_ = std::strstr(pcap_lib_version(), "TPACKET_V3") != nullptr && dlt() != DLT_LINUX_SLL &&
+                       dlt() != DLT_LINUX_SLL2;
   return Status::Ok();
 }
 
@@ -97,62 +99,73 @@ struct LiveSource::Delivery {
   LiveSource* source;
   PacketFn on_packet;
   void* context;
+  int count;
 };
 
 void LiveSource::OnPcapPacket(u_char* user, const pcap_pkthdr* header, const u_char* data) {
-  const Delivery& delivery = *reinterpret_cast<Delivery*>(user);
+  Delivery& delivery = *reinterpret_cast<Delivery*>(user);
+  LiveSource* const self = delivery.source;
+  ++delivery.count;
+  FrameHeader found;
+  const FrameHeader* const frame = self->FindFrameHeader(*header, data, &found) ? &found : nullptr;
   // With nanosecond precision tv_usec holds nanoseconds.
   const Packet packet = {header->ts.tv_sec, header->ts.tv_usec, header->caplen,
-                         header->len,       data,               delivery.source->Outbound(*header, data)};
+                         header->len,       data,               self->Outbound(*header, data, frame)};
   delivery.on_packet(delivery.context, packet);
+  // The last of its block, which libpcap gives back when this returns. Breaking the loop here takes effect after that.
+  if (frame != nullptr && frame->frame.tp_next_offset == 0) {
+    self->released_ns_ = RealtimeNs();
+    pcap_breakloop(self->handle_.get());
+  }
 }
 
 int LiveSource::Dispatch(int most, PacketFn on_packet, void* context) {
-  Delivery delivery = {this, on_packet, context};
+  Delivery delivery = {this, on_packet, context, 0};
+  released_ns_ = RealtimeNs();
   const int count = pcap_dispatch(handle_.get(), most, &OnPcapPacket, reinterpret_cast<u_char*>(&delivery));
-  return count < 0 ? -1 : count;
+  return count < 0 && count != PCAP_ERROR_BREAK ? -1 : delivery.count;
 }
 
-// libpcap does not hand out the packet's direction, but the kernel's frame header, with a sockaddr_ll behind it, stands
-// before the packet in the block. Its distance is a constant of the device but for VLAN tags, and each guess is verified
-// by what the header says of itself: its offset to the packet, its length and its time.
-bool LiveSource::Outbound(const pcap_pkthdr& header, const u_char* data) {
-  if (options_.direction != Direction::kBoth) return options_.direction == Direction::kOut;
-  const int dlt = pcap_datalink(handle_.get());
-  if (dlt == DLT_LINUX_SLL) return header.caplen >= 2 && data[1] == PACKET_OUTGOING;
-  if (dlt == DLT_LINUX_SLL2) return header.caplen >= 11 && data[10] == PACKET_OUTGOING;
+// libpcap does not hand it out, but it stands before the packet in the block. Its distance is a constant of the device but
+// for VLAN tags, and each guess is verified by what the header says of itself: its offset to the packet, its length and
+// its time.
+bool LiveSource::FindFrameHeader(const pcap_pkthdr& header, const u_char* data, FrameHeader* found) {
   if (!has_frame_headers_) return false;
-  const auto packet_type = [&](uint32_t offset, uint32_t inserted) -> int {
-    tpacket3_hdr frame;
+  const auto look = [&](uint32_t offset, uint32_t inserted) {
+    tpacket3_hdr& frame = found->frame;
     std::memcpy(&frame, data - offset, sizeof frame);
     if (frame.tp_mac != offset + inserted || frame.tp_len + inserted != header.len ||
         frame.tp_sec != static_cast<uint32_t>(header.ts.tv_sec) ||
         frame.tp_nsec != static_cast<uint32_t>(header.ts.tv_usec)) {
-      return -1;
+      return false;
     }
-    sockaddr_ll address;
-    std::memcpy(&address, data - offset + TPACKET_ALIGN(sizeof frame), sizeof address);
-    return address.sll_pkttype;
+    std::memcpy(&found->address, data - offset + TPACKET_ALIGN(sizeof frame), sizeof found->address);
+    return true;
   };
-  constexpr uint32_t kVlanTag = 4;
-  if (frame_offset_ != 0) {
-    const int type = packet_type(frame_offset_, 0);
-    if (type >= 0) return type == PACKET_OUTGOING;
-  }
+  if (frame_offset_ != 0 && look(frame_offset_, 0)) return true;
   // Packets start 16 or more bytes behind the headers, less the link-layer header's length, more what libpcap reserves
   // for a tag; a tag that libpcap put back stands 4 bytes before where the kernel left the packet.
+  constexpr uint32_t kVlanTag = 4;
   constexpr uint32_t kHeaders = TPACKET_ALIGN(TPACKET_ALIGN(sizeof(tpacket3_hdr)) + sizeof(sockaddr_ll) + 16);
   for (const uint32_t reserve : {kVlanTag, 0u}) {
     for (const uint32_t link_header : {14u, 0u, 18u, 22u, 26u}) {
       const uint32_t offset = kHeaders + reserve - link_header;
       for (const uint32_t inserted : {0u, kVlanTag}) {
-        const int type = packet_type(offset - inserted, inserted);
-        if (type < 0) continue;
+        if (!look(offset - inserted, inserted)) continue;
         if (inserted == 0) frame_offset_ = offset;
-        return type == PACKET_OUTGOING;
+        return true;
       }
     }
   }
+  return false;
+}
+
+bool LiveSource::Outbound(const pcap_pkthdr& header, const u_char* data, const FrameHeader* frame) const {
+  if (options_.direction != Direction::kBoth) return options_.direction == Direction::kOut;
+  if (frame != nullptr) return frame->address.sll_pkttype == PACKET_OUTGOING;
+  // Cooked link types carry it in their own header.
+  if (dlt() == DLT_LINUX_SLL) return header.caplen >= 2 && data[1] == PACKET_OUTGOING;
+  if (dlt() == DLT_LINUX_SLL2) return header.caplen >= 11 && data[10] == PACKET_OUTGOING;
   return false;
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <linux/if_packet.h>
+
 #include <cstdint>
 #include <string>
 
@@ -35,10 +37,15 @@ class LiveSource {
   // Milliseconds after which the descriptor must be looked at although poll() is silent; -1 for never.
   int RequiredTimeoutMs() const;
 
-  // Hands out at most `most` packets. How many there were; 0 when the kernel's buffer is empty; -1 when the device fails.
+  // Hands out at most `most` packets, and no more than one block of the kernel's buffer has. How many there were; 0 when
+  // the kernel's buffer is empty; -1 when the device fails.
   int Dispatch(int most, PacketFn on_packet, void* context);
   // Packets that the kernel dropped for want of room since the device was opened, 64 bit.
   uint64_t KernelLoss();
+  // The kernel drops while all blocks are full, until one is given back; the last call of Dispatch gave its block back
+  // after this time (CLOCK_REALTIME). So of what KernelLoss() tells right after it, all was dropped before any packet
+  // stamped later was taken. Where blocks are not to be seen (V2, cooked devices), the time that the call began.
+  int64_t released_ns() const { return released_ns_; }
 
   int dlt() const { return pcap_datalink(handle_.get()); }
   uint32_t linktype() const { return linktype_; }
@@ -47,13 +54,20 @@ class LiveSource {
  private:
   struct Delivery;
   static void OnPcapPacket(u_char* user, const pcap_pkthdr* header, const u_char* data);
-  bool Outbound(const pcap_pkthdr& header, const u_char* data);
+  // The kernel's own header of a packet, with the sockaddr_ll that follows it.
+  struct FrameHeader {
+    tpacket3_hdr frame;
+    sockaddr_ll address;
+  };
+  bool FindFrameHeader(const pcap_pkthdr& header, const u_char* data, FrameHeader* found);
+  bool Outbound(const pcap_pkthdr& header, const u_char* data, const FrameHeader* frame) const;
 
   Options options_;
   PcapHandle handle_;
   uint32_t linktype_ = 1;
-  bool has_frame_headers_ = false;
+  bool has_frame_headers_ = false;  // V3, and not a cooked device, where libpcap's header stands in between
   uint32_t frame_offset_ = 0;  // from the kernel's frame header to the packet, as last seen
+  int64_t released_ns_ = 0;
   uint32_t last_drops_ = 0;    // libpcap counts in 32 bits
   uint64_t drops_ = 0;
 };

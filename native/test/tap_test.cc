@@ -72,6 +72,7 @@ class Bench {
       if (Tap* tap = pipeline_.Find(1); tap != nullptr && !tap->pending()) {
         while (tap->boundary_ns() <= time_ns) tap->Cross();
       }
+      if (time_ns >= pipeline_.next_loss_ns()) pipeline_.PlaceLoss(time_ns);
       const uint8_t data[kSize] = {};
       pipeline_.OnPacket({time_ns / kNsPerSec, time_ns % kNsPerSec, kSize, kSize, data, false});
       if (number % 7 == 0) End();
@@ -85,6 +86,11 @@ class Bench {
   void FreezeNow(const TapSpec& spec) { Freeze(spec, TimeOf(number)); }
   void Resolve() { tap()->RequestResolve(TimeOf(number), true); }
   Tap* tap() { return pipeline_.Find(1); }
+  // The kernel's counter stands at `total`, and packet `number` is the first from behind what it counted.
+  void Lose(uint64_t total, uint64_t before_number) { pipeline_.SeeLoss({total, 0}, TimeOf(before_number)); }
+  // The kernel's buffer is empty.
+  void Drained() { pipeline_.PlaceLoss(kNever); }
+  uint64_t loss_seen() const { return pipeline_.loss_seen().kernel; }
   // The tap is gone from the capture thread: it ended, and all of it was handed over.
   bool over() {
     End();
@@ -112,6 +118,7 @@ class Bench {
   static Pipeline::Config Config(size_t ring_packets) {
     Pipeline::Config config;
     config.ring_packets = ring_packets;
+    config.unplaced_losses = 4;
     return config;
   }
 
@@ -500,6 +507,108 @@ TEST(abandoned_in_every_state_it_ends_at_once) {
     CHECK(bench.out.summary->error == Code::kKernel);
     CHECK_EQ(spec.progress->load(), bench.out.packets());
   }
+}
+
+// Packets 40 to 69 in the file, of which 40 to 59 are from before the freeze.
+uint64_t LossOfFile(const std::vector<std::pair<uint64_t, uint64_t>>& losses) {
+  Bench bench;
+  TapSpec spec = MakeTap(1);
+  spec.cap_packets = 30;
+  bench.Push(30);
+  for (const auto& [total, before_number] : losses) bench.Lose(total, before_number);
+  bench.Push(30);
+  bench.FreezeNow(spec);
+  bench.Push(40);
+  bench.Resolve();
+  bench.tap()->Cross();
+  CHECK(bench.over());
+  CHECK_EQ(bench.loss_seen(), losses.back().first);
+  return bench.out.summary->kernel_loss;
+}
+
+TEST(a_loss_counts_where_it_fell_not_where_it_was_seen) {
+  CHECK_EQ(LossOfFile({{5, 35}}), 0u);
+  CHECK_EQ(LossOfFile({{5, 40}}), 0u);  // before the first packet of the file
+  CHECK_EQ(LossOfFile({{5, 41}}), 5u);
+  CHECK_EQ(LossOfFile({{5, 60}}), 5u);  // between the sections
+  CHECK_EQ(LossOfFile({{5, 69}}), 5u);
+  CHECK_EQ(LossOfFile({{5, 70}}), 0u);  // behind the last
+  CHECK_EQ(LossOfFile({{5, 35}, {7, 41}, {17, 45}, {27, 75}}), 12u);
+}
+
+TEST(more_unplaced_losses_than_there_is_room_for_are_all_counted) {
+  CHECK_EQ(LossOfFile({{1, 42}, {2, 43}, {3, 44}, {4, 45}, {5, 46}, {6, 47}}), 6u);
+}
+
+TEST(a_loss_is_placed_when_the_buffer_is_drained_though_the_clock_was_set_back) {
+  Bench bench;
+  bench.Push(30);
+  bench.FreezeNow(MakeTap(1));
+  bench.Lose(5, 1'000'000);
+  bench.Push(10);
+  bench.Drained();
+  bench.Push(10);
+  bench.Resolve();
+  bench.tap()->Cross();
+  CHECK(bench.over());
+  CHECK_EQ(bench.out.summary->kernel_loss, 5u);
+}
+
+TEST(losses_in_a_ring_with_more_of_them_than_are_remembered) {
+  Bench bench;  // 20 packets: the places of six losses are remembered
+  bench.Push(30);
+  for (uint64_t i = 0; i < 10; ++i) {
+    bench.Lose(i + 1, bench.number);
+    bench.Push(2);
+  }
+  TapSpec spec = MakeTap(1);
+  bench.FreezeNow(spec);
+  bench.Push(1);
+  bench.Resolve();
+  bench.tap()->Cross();
+  CHECK(bench.over());
+  CHECK_EQ(bench.out.history, 20u);
+  CHECK_EQ(bench.out.summary->kernel_loss, 6u);
+}
+
+TEST(a_loss_before_a_packet_that_was_pushed_before_the_freeze_was_seen) {
+  Bench bench;
+  bench.Push(50);
+  bench.Lose(5, 45);  // behind T
+  bench.Push(5);
+  bench.Freeze(MakeTap(1), Bench::TimeOf(52), true);
+  bench.Resolve();
+  bench.tap()->Cross();
+  CHECK(bench.over());
+  CHECK_EQ(bench.out.first(Section::kPreBuffer), 35u);
+  CHECK_EQ(bench.out.last(Section::kAttack), 54u);
+  CHECK_EQ(bench.out.summary->kernel_loss, 5u);
+}
+
+TEST(a_ring_that_rolled_over_t_before_the_command_came_says_so) {
+  for (const TapKind kind : {TapKind::kIncident, TapKind::kManual, TapKind::kDump}) {
+    Bench bench;
+    bench.Push(100);  // 80 to 99 are left
+    TapSpec spec = MakeTap(1);
+    spec.kind = kind;
+    bench.Freeze(spec, Bench::TimeOf(79), true);
+    bench.Push(1);
+    if (kind != TapKind::kDump) {
+      bench.Resolve();
+      bench.tap()->Cross();
+    }
+    CHECK(bench.over());
+    CHECK(bench.out.summary->overrun);
+    CHECK_EQ(bench.out.history, kind == TapKind::kDump ? 20u : 0u);
+    if (kind != TapKind::kDump) CHECK_EQ(bench.out.first(Section::kAttack), 80u);
+  }
+  Bench bench;
+  bench.Push(100);
+  bench.Freeze(MakeTap(1), Bench::TimeOf(80), true);
+  bench.Resolve();
+  bench.tap()->Cross();
+  CHECK(bench.over());
+  CHECK(!bench.out.summary->overrun);
 }
 
 TEST(statistics_only_records_nothing_and_tells_all) {

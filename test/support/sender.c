@@ -1,8 +1,8 @@
-// sender DEVICE [count=N] [pps=N] [size=BYTES] [first=N] [src=MAC] [vlan=ID] [log=FILE] [tun=1]
+// sender DEVICE [count=N] [pps=N] [size=BYTES] [upto=BYTES] [first=N] [src=MAC] [vlan=ID] [log=FILE] [tun=1]
 //
 // Numbered UDP frames through AF_PACKET, for namespaces and loopback only: the test suite's own traffic. Each carries its
 // number (64 bits, little-endian) first in the UDP payload and the time it was sent (CLOCK_REALTIME, ns) behind that. At
-// most `count` frames in at most 20 s; SIGTERM ends it early. `vlan`: with an 802.1Q tag in the frame's bytes. `log`: each
+// most `count` frames in at most 20 s; SIGTERM ends it early. `upto`: sizes from `size` to this, in 32 steps. `vlan`: with an 802.1Q tag in the frame's bytes. `log`: each
 // frame's send time, 8 bytes, in order. `tun`: DEVICE is a tun device, which is given the frames' IPv4 packets as if they
 // had come in through it. Prints {"sent":N,"retries":N}.
 //
@@ -84,7 +84,7 @@ static int OpenTun(const char* device) {
 }
 
 int main(int count_args, char** args) {
-  uint64_t count = 1, first = 0, size = 64;
+  uint64_t count = 1, first = 0, size = 64, upto = 0;
   double pps = 1000;
   unsigned vlan = 0;
   int tun = 0;
@@ -97,6 +97,7 @@ int main(int count_args, char** args) {
     if (strcmp(args[i], "count") == 0) count = strtoull(value, NULL, 10);
     else if (strcmp(args[i], "first") == 0) first = strtoull(value, NULL, 10);
     else if (strcmp(args[i], "size") == 0) size = strtoull(value, NULL, 10);
+    else if (strcmp(args[i], "upto") == 0) upto = strtoull(value, NULL, 10);
     else if (strcmp(args[i], "pps") == 0) pps = atof(value);
     else if (strcmp(args[i], "vlan") == 0) vlan = (unsigned)atoi(value);
     else if (strcmp(args[i], "tun") == 0) tun = atoi(value);
@@ -108,7 +109,8 @@ int main(int count_args, char** args) {
       }
     } else return fprintf(stderr, "unknown option: %s\n", args[i]), 2;
   }
-  if (count_args < 2 || size < 64 || size > kLargest || pps <= 0) return fputs("sender DEVICE NAME=VALUE...\n", stderr), 2;
+  if (upto < size) upto = size;
+  if (count_args < 2 || size < 64 || upto > kLargest || pps <= 0) return fputs("sender DEVICE NAME=VALUE...\n", stderr), 2;
 
   signal(SIGTERM, OnSignal);
   signal(SIGINT, OnSignal);
@@ -123,8 +125,9 @@ int main(int count_args, char** args) {
   struct iovec pieces[kMost];
   size_t number_at = 0;
   for (int i = 0; i < kMost; ++i) {
-    number_at = MakeFrame(frames[i], size, source, vlan);
-    pieces[i] = (struct iovec){frames[i], size};
+    const uint64_t length = size + (upto - size) * (uint64_t)i / (kMost - 1);
+    number_at = MakeFrame(frames[i], length, source, vlan);
+    pieces[i] = (struct iovec){frames[i], length};
     messages[i].msg_hdr = (struct msghdr){.msg_name = &to, .msg_namelen = sizeof to, .msg_iov = pieces + i, .msg_iovlen = 1};
   }
 
@@ -141,18 +144,20 @@ int main(int count_args, char** args) {
       clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
       continue;
     }
+    // Frame n is number n % 32 of those made.
+    const uint64_t at = sent % kMost;
     uint64_t batch = due_by_now - sent;
-    if (batch > kMost) batch = kMost;
+    if (batch > kMost - at) batch = kMost - at;
     if (batch > count - sent) batch = count - sent;
     if (tun) batch = 1;
     const uint64_t time = Now(CLOCK_REALTIME);
     for (uint64_t i = 0; i < batch; ++i) {
       const uint64_t number = first + sent + i;
-      memcpy(frames[i] + number_at, &number, 8);
-      memcpy(frames[i] + number_at + 8, &time, 8);
+      memcpy(frames[at + i] + number_at, &number, 8);
+      memcpy(frames[at + i] + number_at + 8, &time, 8);
     }
-    const int done = !tun ? sendmmsg(fd, messages, (unsigned)batch, 0)
-                          : write(fd, frames[0] + 14, size - 14) < 0 ? -1 : 1;
+    const int done = !tun ? sendmmsg(fd, messages + at, (unsigned)batch, 0)
+                          : write(fd, frames[at] + 14, pieces[at].iov_len - 14) < 0 ? -1 : 1;
     if (done < 0 && (errno == ENOBUFS || errno == EAGAIN || errno == EINTR)) {
       ++retries;
       continue;

@@ -37,6 +37,8 @@ export interface Traffic {
   pps?: number
   /** Bytes of the whole frame. @default 64 */
   size?: number
+  /** Sizes from `size` to this, in 32 steps. */
+  upto?: number
   /** Number of the first. @default 0 */
   first?: number
   /** Source MAC. @default 02:00:00:00:00:01, which is no device's */
