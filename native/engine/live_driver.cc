@@ -12,6 +12,9 @@ constexpr int kBatch = 1024;
 // Each block of the kernel's buffer may have a loss behind it; the interface's counters are read beside.
 constexpr size_t kSmallestBlock = 64 * 1024;
 constexpr size_t kReadingsBeside = 16;
+// At most, between the stamp of a packet and its place in the buffer. Far less than a block takes to fill, so that no
+// block from before the loss begins as late.
+constexpr int64_t kStampedEarlierNs = 50'000;
 // From a boundary until it is crossed although packets keep coming that are older: something is wrong with the clock.
 constexpr int64_t kHardLimitNs = 900 * kNsPerMs;
 constexpr int64_t kFirstBackOffNs = 100 * kNsPerMs;
@@ -63,13 +66,22 @@ void LiveDriver::Run() {
   source_.Close();
 }
 
-void LiveDriver::Deliver(void* context, const Packet& packet) {
-  auto* self = static_cast<LiveDriver*>(context);
+void LiveDriver::OnPacket(const Packet& packet) {
   const int64_t time_ns = packet.time_ns();
   // Relaxed: whether a command posted this very moment is seen now or at the next packet makes no difference; the
   // command itself is taken from the mailbox, which orders it.
-  if (time_ns >= self->context_->attention.load(std::memory_order_relaxed)) self->Attend(time_ns);
-  self->pipeline_->OnPacket(packet);
+  if (time_ns >= context_->attention.load(std::memory_order_relaxed)) Attend(time_ns);
+  pipeline_->OnPacket(packet);
+}
+
+// The first packet taken after a loss begins a block, and may have been stamped a moment before it could be taken.
+void LiveDriver::OnBlock(int64_t time_ns) {
+  if (pipeline_->next_loss_ns() != kNever) pipeline_->PlaceLoss(time_ns + kStampedEarlierNs);
+}
+
+void LiveDriver::OnLoss(int64_t before_ns) {
+  const LossMarks::Totals lost = {source_.drops(), interface_.rx_missed - first_missed_};
+  if (pipeline_->SeeLoss(lost, before_ns)) UpdateAttention();
 }
 
 void LiveDriver::PollAndDispatch() {
@@ -81,14 +93,10 @@ void LiveDriver::PollAndDispatch() {
     HandleCommands();
   }
   // Also while the device is away: its newest packets are still in the kernel's buffer.
-  const int count = source_.open() ? source_.Dispatch(kBatch, &Deliver, this) : 0;
+  const int count = source_.open() ? source_.Dispatch(kBatch, this) : 0;
   more_ = count >= kBatch;
-  if (count > 0) {
-    ReadLoss(source_.released_ns());
-  } else if (pipeline_->PlaceLoss(kNever)) {
-    // Whatever was taken before the loss has been handed out.
-    UpdateAttention();
-  }
+  // Empty: whatever was taken before the losses has been handed out.
+  if (count <= 0 && pipeline_->PlaceLoss(kNever)) UpdateAttention();
   if (!down_ && (count < 0 || (count == 0 && (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0))) GoDown();
   CrossByTime(count <= 0);
 }
@@ -109,14 +117,10 @@ int LiveDriver::TimeoutMs() const {
   return required_ms < 0 ? timeout_ms : std::min(timeout_ms, required_ms);
 }
 
-void LiveDriver::ReadLoss(int64_t before_ns) {
-  const LossMarks::Totals lost = {earlier_kernel_loss_ + source_.KernelLoss(), interface_.rx_missed - first_missed_};
-  if (pipeline_->SeeLoss(lost, before_ns)) UpdateAttention();
-}
-
 void LiveDriver::EndInterval(int64_t now_ns) {
   const bool present = counters_.Read(&interface_);
-  if (source_.open()) ReadLoss(RealtimeNs());
+  if (source_.open()) source_.ReadLoss(this);
+  OnLoss(RealtimeNs());  // the interface's
   // libpcap takes the socket's error away when it is asked for packets, so poll() may not have shown it.
   if (!down_ && !(present && interface_.up)) GoDown();
   const int64_t time_ns = RealtimeNs();
@@ -271,7 +275,7 @@ void LiveDriver::TryUp(int64_t now_ns) {
   const bool same = static_cast<int>(if_nametoindex(context_->config.live.device.c_str())) == counters_.index();
   if (source_.open() && (!same || !counters_.Read(&interface_))) {
     if (now_ns - down_since_ns_ < DrainNs(*context_)) return;
-    earlier_kernel_loss_ += source_.KernelLoss();
+    source_.ReadLoss(this);
     source_.Close();
   }
   if (source_.open()) {

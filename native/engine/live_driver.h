@@ -14,7 +14,7 @@ namespace pcap_ring {
 // Drives the pipeline from a device. The newest packets sit in the kernel for up to `latency`, so a boundary in time (a
 // freeze, a resolution, a cap) is crossed at the first packet stamped at or after it, or once the kernel's buffer was
 // found empty so late that no earlier packet can come. The capture thread's.
-class LiveDriver {
+class LiveDriver : private LiveSource::Sink {
  public:
   explicit LiveDriver(EngineContext* context);
 
@@ -31,7 +31,9 @@ class LiveDriver {
     int64_t real_minus_mono_ns;
   };
 
-  static void Deliver(void* context, const Packet& packet);
+  void OnPacket(const Packet& packet) override;
+  void OnBlock(int64_t time_ns) override;
+  void OnLoss(int64_t before_ns) override;
   // Before a packet stamped `time_ns` is taken: losses and boundaries that it shows to be past, and commands.
   void Attend(int64_t time_ns);
   void HandleCommands();
@@ -45,8 +47,6 @@ class LiveDriver {
   void Cross(Tap* tap);
   void PollAndDispatch();
   int TimeoutMs() const;
-  // All that is counted by now was lost before any packet stamped at or after `before_ns` was taken.
-  void ReadLoss(int64_t before_ns);
   void EndInterval(int64_t now_ns);
   void Die(const Status& status);
   void GoDown();
@@ -57,7 +57,6 @@ class LiveDriver {
   InterfaceCounters counters_;
   InterfaceCounters::Values interface_;
   uint64_t first_missed_ = 0;
-  uint64_t earlier_kernel_loss_ = 0;  // of handles closed since
   std::unique_ptr<Pipeline> pipeline_;
   StatsKeeper stats_;
   SourceInfo info_;

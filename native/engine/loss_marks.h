@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "engine/gaps.h"
 
 namespace pcap_ring {
 
@@ -19,6 +20,7 @@ class LossMarks {
     uint64_t kernel = 0;
     uint64_t interface = 0;
     bool operator==(const Totals&) const = default;
+    Totals operator-(const Totals& earlier) const { return {kernel - earlier.kernel, interface - earlier.interface}; }
   };
 
   // `unplaced`: readings that may wait for their place; `marks`: places that are remembered. Of more than these, the
@@ -48,6 +50,18 @@ class LossMarks {
   // What was lost before the packet captured last.
   const Totals& placed() const { return placed_; }
 
+  // Calls fn(sequence, lost) for every loss right before packet number `sequence`, of those behind number `first` up to
+  // number `last`, in order.
+  template <typename Fn>
+  void Between(uint64_t first, uint64_t last, Fn fn) const {
+    const size_t kept = count_ < marks_.size() ? count_ : marks_.size();
+    for (size_t i = count_ - kept; i < count_; ++i) {
+      const Mark& mark = marks_[i % marks_.size()];
+      if (mark.sequence <= first || mark.sequence > last) continue;
+      const Totals& after = i + 1 < count_ ? marks_[(i + 1) % marks_.size()].before : placed_;
+      fn(mark.sequence, after - mark.before);
+    }
+  }
   // What was lost before packet number `sequence`.
   Totals At(uint64_t sequence) const {
     Totals totals = placed_;
@@ -77,5 +91,10 @@ class LossMarks {
   Totals seen_;
   Totals placed_;
 };
+
+// The interface's counters are read once an interval, so where in it its losses fell is not known.
+inline Gap LossGap(int64_t from_ns, int64_t to_ns, const LossMarks::Totals& lost) {
+  return {from_ns, to_ns, lost.kernel + lost.interface, lost.interface == 0, true, GapReason::kKernel};
+}
 
 }  // namespace pcap_ring

@@ -96,6 +96,7 @@ Tap* Pipeline::Find(uint32_t handle) {
 void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
   uint64_t before = ring_.packets();
   Cursor split = ring_.tail();
+  int64_t last_ns = ring_.last_ns();
   if (by_stamp && before > 0 && ring_.newest_ns() >= time_ns) {
     RecordWalker walker(ring_.oldest());
     for (uint64_t i = 0; i < before; ++i) {
@@ -105,6 +106,7 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
         split = walker.cursor();
         break;
       }
+      last_ns = header.time_ns();
       walker.Skip(header, kIgnoreSlab);
     }
   }
@@ -112,6 +114,7 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
   if (overrun && tap->kind() == TapKind::kDump) {
     before = ring_.packets();
     split = ring_.tail();
+    last_ns = ring_.last_ns();
   }
   const uint64_t after = ring_.packets() - before;
 
@@ -140,9 +143,17 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
   origin.history_bytes = bytes;
   origin.totals = totals();
   if (after > 0) origin.totals = origin.totals - CountFrom(split, after);
-  origin.overrun = overrun;
-  origin.loss_before = loss_.At(sequence_ - after - origin.history);
-  tap->Start(origin);
+  // The caller was held up between T and its command for so long that the ring has rolled over T.
+  if (overrun) origin.gaps.Add({time_ns, ring_.oldest_ns(), 0, false, false, GapReason::kRing});
+  if (origin.history > 0) {
+    const uint64_t last = sequence_ - after - 1;
+    const uint64_t first = last - (origin.history - 1);
+    origin.history_end_ns = last_ns;
+    origin.loss_at_begin = loss_.At(first);
+    origin.loss_at_end = loss_.At(last);
+    SeeGaps(origin.begin, first, last, &origin.gaps);
+  }
+  tap->Start(std::move(origin));
 
   // What was stamped after T and had been pushed already.
   RecordWalker behind(split);
@@ -152,6 +163,22 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
     tap->OnPacket(packet, behind.cursor(), congested_, loss_.At(sequence_ - after + i));
     behind.Skip(header, kIgnoreSlab);
   }
+}
+
+// The losses between packets number `first`, which is at `begin`, and `last`.
+void Pipeline::SeeGaps(Cursor begin, uint64_t first, uint64_t last, Gaps* gaps) const {
+  RecordWalker walker(begin);
+  uint64_t at = first;
+  int64_t before_ns = 0;
+  loss_.Between(first, last, [&](uint64_t sequence, const LossMarks::Totals& lost) {
+    for (; at < sequence; ++at) {
+      const RecordHeader header = walker.Header(kIgnoreSlab);
+      before_ns = header.time_ns();
+      walker.Skip(header, kIgnoreSlab);
+    }
+    RecordWalker behind(walker.cursor());
+    gaps->Add(LossGap(before_ns, behind.Header(kIgnoreSlab).time_ns(), lost));
+  });
 }
 
 // Counts packets that are in the ring already, by as much of each as headers take.

@@ -79,6 +79,7 @@ class Pipeline : private PacketRing::Grower {
   void RecordPacket(const Packet& packet);
   void WaitForWriter();
   void FlushTaps();
+  void SeeGaps(Cursor begin, uint64_t first, uint64_t last, Gaps* gaps) const;
   TrafficCounters CountFrom(Cursor begin, uint64_t packets) const;
 
   const Config config_;

@@ -14,7 +14,7 @@ int64_t AddTime(int64_t time_ns, int64_t duration_ns) {
 Tap::Tap(const TapSpec& spec, PacketRing* ring, const TrafficCounters* totals, EngineListener* listener)
     : spec_(spec), ring_(ring), totals_(totals), listener_(listener), file_bytes_(spec.file_overhead) {}
 
-void Tap::Start(const Origin& origin) {
+void Tap::Start(Origin origin) {
   freeze_ns_ = origin.time_ns;
   state_ = State::kAttack;
   cap_ns_ = AddTime(freeze_ns_, spec_.cap_duration_ns);
@@ -22,9 +22,11 @@ void Tap::Start(const Origin& origin) {
   slot_start_ns_ = freeze_ns_;
   packets_ = origin.history;
   file_bytes_ += origin.history_bytes + origin.history * spec_.record_overhead;
-  loss_first_ = loss_last_ = origin.loss_before;
+  loss_first_ = origin.loss_at_begin;
+  loss_last_ = origin.loss_at_end;
+  last_ns_ = origin.history_end_ns;
   any_packet_ = origin.history > 0;
-  summary_.overrun = origin.overrun;
+  gaps_ = std::move(origin.gaps);
   if (spec_.progress) spec_.progress->store(packets_, std::memory_order_relaxed);
 
   TapMessage message;
@@ -99,19 +101,30 @@ void Tap::Record(const Packet& packet, Cursor at, bool congested, const LossMark
   ++span_.packets;
   ++packets_;
   file_bytes_ += size;
-  summary_.writer_loss += unplaced_writer_loss_;
-  unplaced_writer_loss_ = 0;
-  loss_last_ = loss;
-  if (!any_packet_) {
+  if (any_packet_) {
+    if (unplaced_writer_loss_ > 0 || loss != loss_last_) SeeGap(packet.time_ns(), loss);
+  } else {
     any_packet_ = true;
     loss_first_ = loss;
   }
+  unplaced_writer_loss_ = 0;
+  loss_last_ = loss;
+  last_ns_ = packet.time_ns();
   if (packets_ < PacketLimit()) return;
   if (state_ == State::kAttack || packets_ >= spec_.cap_packets) {
     Cap(CapReason::kPackets, packet.time_ns());
   } else {
     End();
   }
+}
+
+// Between the packet recorded last and one of `time_ns`.
+void Tap::SeeGap(int64_t time_ns, const LossMarks::Totals& loss) {
+  summary_.writer_loss += unplaced_writer_loss_;
+  if (unplaced_writer_loss_ > 0) {
+    gaps_.Add({last_ns_, time_ns, unplaced_writer_loss_, true, true, GapReason::kRing});
+  }
+  if (loss != loss_last_) gaps_.Add(LossGap(last_ns_, time_ns, loss - loss_last_));
 }
 
 void Tap::Cap(CapReason reason, int64_t time_ns) {
@@ -232,6 +245,7 @@ void Tap::End() {
   state_ = State::kEnded;
   summary_.kernel_loss = loss_last_.kernel - loss_first_.kernel;
   summary_.interface_loss = loss_last_.interface - loss_first_.interface;
+  summary_.gaps = gaps_.Take();
   summary_.timeline = timeline_.Take();
   TapMessage message;
   message.kind = TapMessage::Kind::kEnd;

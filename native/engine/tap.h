@@ -26,18 +26,19 @@ class Tap {
   bool backlog() const { return !outbox_.empty(); }
   bool drained() const { return ended() && outbox_.empty(); }
 
-  // The freeze, when T is crossed: `history` packets of the log from `begin` on are what was kept before it; `totals` and
-  // `loss` as they stood at T, `loss_before` at the first packet of the history.
+  // The freeze, when T is crossed: `history` packets of the log from `begin` on are what was kept before it.
   struct Origin {
     int64_t time_ns = 0;
     Cursor begin;
     uint64_t history = 0;
-    uint64_t history_bytes = 0;  // captured bytes
-    TrafficCounters totals;
-    LossMarks::Totals loss_before;
-    bool overrun = false;  // packets from after T were overwritten before the command was seen
+    uint64_t history_bytes = 0;         // captured bytes
+    int64_t history_end_ns = 0;         // the last one's time
+    LossMarks::Totals loss_at_begin;    // before the first one
+    LossMarks::Totals loss_at_end;      // before the last one
+    Gaps gaps;                          // between them, and what should be there and is not
+    TrafficCounters totals;             // as they stood at T
   };
-  void Start(const Origin& origin);
+  void Start(Origin origin);
   // How many packets from before the freeze may go into the file, and how many bytes with their record headers.
   uint64_t HistoryLimit() const { return spec_.kind == TapKind::kManual ? 0 : AttackLimit(); }
   uint64_t HistoryBytesLimit() const {
@@ -74,6 +75,7 @@ class Tap {
   enum class State { kPending, kAttack, kCapped, kResolution, kEnded };
 
   void Record(const Packet& packet, Cursor at, bool congested, const LossMarks::Totals& loss);
+  void SeeGap(int64_t time_ns, const LossMarks::Totals& loss);
   uint64_t AttackLimit() const;
   uint64_t PacketLimit() const;
   void OpenSpan(Cursor at);
@@ -107,6 +109,8 @@ class Tap {
 
   uint64_t unplaced_writer_loss_ = 0;  // counted once a later packet is recorded: only then it lies between two
   bool any_packet_ = false;
+  int64_t last_ns_ = 0;  // the packet recorded last
+  Gaps gaps_;
   LossMarks::Totals loss_first_;
   LossMarks::Totals loss_last_;
 

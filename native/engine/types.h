@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "engine/gaps.h"
 #include "ring/record.h"
 #include "ring/spsc_queue.h"
 #include "traffic/counters.h"
@@ -64,9 +65,7 @@ struct TapSummary {
   uint64_t kernel_loss = 0;
   uint64_t interface_loss = 0;
   uint64_t writer_loss = 0;
-  // The caller was held up between T and its command for so long that the ring had rolled over T by then: nothing from
-  // before T is left, and how many packets from after it are missing nobody counted.
-  bool overrun = false;
+  std::vector<Gap> gaps;  // where; and before the first one recorded, where more was asked for than was there
 };
 
 // From the capture thread to the writer. The spans of one recording come in file order.

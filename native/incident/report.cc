@@ -48,16 +48,20 @@ void WriteSpan(JsonWriter* json, const Tally& tally, Precision precision) {
   }
 }
 
-// Where the counters place a loss: somewhere between the first and the last packet.
-void WriteGap(JsonWriter* json, const Tally& tally, Precision precision, uint64_t packets, const char* reason) {
-  if (packets == 0) return;
-  json->BeginObject().Key("from").String(FormatTime(tally.from_ns(), precision));
-  json->Key("to").String(FormatTime(tally.to_ns(), precision));
-  json->Key("packets").Uint(packets).Key("exact").Bool(true).Key("reason").String(reason).EndObject();
+void WriteGap(JsonWriter* json, const Gap& gap, Precision precision) {
+  json->BeginObject().Key("from").String(FormatTime(gap.from_ns, precision));
+  json->Key("to").String(FormatTime(gap.to_ns, precision)).Key("packets");
+  if (gap.counted) {
+    json->Uint(gap.packets);
+  } else {
+    json->Null();
+  }
+  json->Key("exact").Bool(gap.exact);
+  json->Key("reason").String(gap.reason == GapReason::kKernel ? "kernel" : "ring").EndObject();
 }
 
 void WriteCoverage(JsonWriter* json, const RecordingSpec& spec, Precision precision, const Tally& tally,
-                   int64_t frozen_ns, const TapSummary& summary, bool recovered) {
+                   const TapSummary& summary, bool recovered) {
   const bool onset = spec.since_ns != kNever;
   json->Key("coverage").BeginObject().Key("onsetAt");
   if (onset) {
@@ -69,17 +73,10 @@ void WriteCoverage(JsonWriter* json, const RecordingSpec& spec, Precision precis
   json->Key("preOnsetPackets").Uint(before);
   json->Key("preOnsetSpan");
   json->Double(before > 0 ? Ms(std::max<int64_t>(0, spec.since_ns - tally.first_ns())) : 0);
-  const uint64_t kernel = summary.kernel_loss + summary.interface_loss;
   // Of a recovered file nobody knows what was lost.
-  json->Key("complete").Bool(!recovered && kernel + summary.writer_loss == 0 && !summary.overrun);
+  json->Key("complete").Bool(!recovered && summary.gaps.empty());
   json->Key("gaps").BeginArray();
-  if (summary.overrun) {
-    json->BeginObject().Key("from").String(FormatTime(frozen_ns, precision));
-    json->Key("to").String(FormatTime(tally.packets() > 0 ? tally.from_ns() : summary.resolved_ns, precision));
-    json->Key("packets").Null().Key("exact").Bool(false).Key("reason").String("ring").EndObject();
-  }
-  WriteGap(json, tally, precision, kernel, "kernel");
-  WriteGap(json, tally, precision, summary.writer_loss, "ring");
+  for (const Gap& gap : summary.gaps) WriteGap(json, gap, precision);
   json->EndArray();
   json->Key("clock").BeginObject().Key("backSteps").Uint(tally.back_steps());
   json->Key("largestBackStep").Double(Ms(tally.largest_back_step_ns())).EndObject();
@@ -193,7 +190,7 @@ std::string ReportJson(const std::string& head, const RecordingSpec& spec, Preci
   json.Key("duration").Double(Ms(summary.resolved_ns - frozen_ns));
   WriteSpan(&json, tally, precision);
   json.Key("sections").Raw(SectionsJson(tally, spec.kind == TapKind::kManual, precision));
-  WriteCoverage(&json, spec, precision, tally, frozen_ns, summary, file.recovered);
+  WriteCoverage(&json, spec, precision, tally, summary, file.recovered);
   json.Key("loss").BeginObject().Key("kernel").Uint(summary.kernel_loss);
   json.Key("interface").Uint(summary.interface_loss).Key("writer").Uint(summary.writer_loss).EndObject();
   WriteStatistics(&json, precision, mode, frozen_ns, summary);

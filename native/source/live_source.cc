@@ -44,7 +44,7 @@ Status ActivationError(pcap_t* handle, int code, const std::string& device) {
 
 Status LiveSource::Open(const Options& options) {
   options_ = options;
-  drops_ = last_drops_ = 0;
+  block_begins_ = false;
   if (if_nametoindex(options.device.c_str()) == 0) {
     return {Code::kNoSuchDevice, "there is no device \"" + options.device + "\"; there are " + DeviceNames(), ENODEV,
             "if_nametoindex"};
@@ -97,9 +97,10 @@ int LiveSource::RequiredTimeoutMs() const {
 
 struct LiveSource::Delivery {
   LiveSource* source;
-  PacketFn on_packet;
-  void* context;
-  int count;
+  Sink* sink;
+  int count = 0;
+  bool sees_blocks = false;
+  int64_t block_end_ns = kNever;
 };
 
 void LiveSource::OnPcapPacket(u_char* user, const pcap_pkthdr* header, const u_char* data) {
@@ -111,19 +112,55 @@ void LiveSource::OnPcapPacket(u_char* user, const pcap_pkthdr* header, const u_c
   // With nanosecond precision tv_usec holds nanoseconds.
   const Packet packet = {header->ts.tv_sec, header->ts.tv_usec, header->caplen,
                          header->len,       data,               self->Outbound(*header, data, frame)};
-  delivery.on_packet(delivery.context, packet);
-  // The last of its block, which libpcap gives back when this returns. Breaking the loop here takes effect after that.
-  if (frame != nullptr && frame->frame.tp_next_offset == 0) {
-    self->released_ns_ = RealtimeNs();
-    pcap_breakloop(self->handle_.get());
+  if (self->block_begins_) {
+    self->block_begins_ = false;
+    delivery.sink->OnBlock(packet.time_ns());
   }
+  delivery.sink->OnPacket(packet);
+  if (frame == nullptr) return;
+  delivery.sees_blocks = true;
+  if (frame->frame.tp_next_offset == 0) self->EndBlock(&delivery);
 }
 
-int LiveSource::Dispatch(int most, PacketFn on_packet, void* context) {
-  Delivery delivery = {this, on_packet, context, 0};
-  released_ns_ = RealtimeNs();
+// The last packet of its block, which libpcap gives back when this returns; breaking the loop takes effect after that.
+// The kernel drops while all blocks are full, until one is given back. So what it has dropped by now stands before the
+// first packet of the block that it fills next.
+void LiveSource::EndBlock(Delivery* delivery) {
+  const Counts counts = ReadCounts();
+  delivery->block_end_ns = RealtimeNs();
+  if (counts.dropped > 0) delivery->sink->OnLoss(delivery->block_end_ns);
+  block_begins_ = true;
+  pcap_breakloop(handle_.get());
+}
+
+int LiveSource::Dispatch(int most, Sink* sink) {
+  Delivery delivery = {.source = this, .sink = sink};
+  const int64_t begun_ns = RealtimeNs();
   const int count = pcap_dispatch(handle_.get(), most, &OnPcapPacket, reinterpret_cast<u_char*>(&delivery));
+  if (delivery.count > 0) {
+    const Counts counts = ReadCounts();
+    if (counts.dropped > 0) {
+      // Dropped in the moment until the block was given back; or after the kernel had filled it again, as this thread was
+      // held up: it has taken packets then.
+      constexpr uint32_t kTakenMeanwhile = 2;
+      const bool before_it = delivery.block_end_ns != kNever && counts.taken <= kTakenMeanwhile;
+      sink->OnLoss(before_it ? delivery.block_end_ns : delivery.sees_blocks ? RealtimeNs() : begun_ns);
+    }
+  }
   return count < 0 && count != PCAP_ERROR_BREAK ? -1 : delivery.count;
+}
+
+void LiveSource::ReadLoss(Sink* sink) {
+  if (ReadCounts().dropped > 0) sink->OnLoss(RealtimeNs());
+}
+
+// As pcap_stats() does, which does not tell what was taken and what was dropped since the last call.
+LiveSource::Counts LiveSource::ReadCounts() {
+  tpacket_stats_v3 stats = {};
+  socklen_t size = sizeof stats;
+  if (getsockopt(pcap_fileno(handle_.get()), SOL_PACKET, PACKET_STATISTICS, &stats, &size) != 0) return {};
+  drops_ += stats.tp_drops;
+  return {stats.tp_packets - stats.tp_drops, stats.tp_drops};
 }
 
 // libpcap does not hand it out, but it stands before the packet in the block. Its distance is a constant of the device but
@@ -167,14 +204,6 @@ bool LiveSource::Outbound(const pcap_pkthdr& header, const u_char* data, const F
   if (dlt() == DLT_LINUX_SLL) return header.caplen >= 2 && data[1] == PACKET_OUTGOING;
   if (dlt() == DLT_LINUX_SLL2) return header.caplen >= 11 && data[10] == PACKET_OUTGOING;
   return false;
-}
-
-uint64_t LiveSource::KernelLoss() {
-  pcap_stat stat;
-  if (pcap_stats(handle_.get(), &stat) != 0) return drops_;
-  drops_ += static_cast<uint32_t>(stat.ps_drop - last_drops_);
-  last_drops_ = stat.ps_drop;
-  return drops_;
 }
 
 // From /proc/net/route (addresses in hexadecimal) and /proc/net/ipv6_route; the lowest metric wins.

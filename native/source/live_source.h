@@ -25,7 +25,17 @@ class LiveSource {
     int kernel_buffer = 2 * 1024 * 1024;
     int latency_ms = 100;
   };
-  using PacketFn = void (*)(void* context, const Packet& packet);
+  class Sink {
+   public:
+    virtual void OnPacket(const Packet& packet) = 0;
+    // Before the first packet of a block of the kernel's buffer, stamped `time_ns`. Not where blocks are not to be seen.
+    virtual void OnBlock(int64_t time_ns) = 0;
+    // drops() has risen; what it rose by was dropped before any packet stamped at or after `before_ns` was taken.
+    virtual void OnLoss(int64_t before_ns) = 0;
+
+   protected:
+    ~Sink() = default;
+  };
 
   // kPermission, kNoSuchDevice, kDeviceDown, kBadFilter, or kKernel. A device that does not exist is found out even
   // without the permission to capture.
@@ -39,13 +49,11 @@ class LiveSource {
 
   // Hands out at most `most` packets, and no more than one block of the kernel's buffer has. How many there were; 0 when
   // the kernel's buffer is empty; -1 when the device fails.
-  int Dispatch(int most, PacketFn on_packet, void* context);
-  // Packets that the kernel dropped for want of room since the device was opened, 64 bit.
-  uint64_t KernelLoss();
-  // The kernel drops while all blocks are full, until one is given back; the last call of Dispatch gave its block back
-  // after this time (CLOCK_REALTIME). So of what KernelLoss() tells right after it, all was dropped before any packet
-  // stamped later was taken. Where blocks are not to be seen (V2, cooked devices), the time that the call began.
-  int64_t released_ns() const { return released_ns_; }
+  int Dispatch(int most, Sink* sink);
+  // Looks for losses, as Dispatch does.
+  void ReadLoss(Sink* sink);
+  // Packets that the kernel dropped for want of room, since the device was opened for the first time.
+  uint64_t drops() const { return drops_; }
 
   int dlt() const { return pcap_datalink(handle_.get()); }
   uint32_t linktype() const { return linktype_; }
@@ -53,6 +61,13 @@ class LiveSource {
 
  private:
   struct Delivery;
+  // Of the kernel, since they were read before.
+  struct Counts {
+    uint32_t taken = 0;
+    uint32_t dropped = 0;
+  };
+  Counts ReadCounts();
+  void EndBlock(Delivery* delivery);
   static void OnPcapPacket(u_char* user, const pcap_pkthdr* header, const u_char* data);
   // The kernel's own header of a packet, with the sockaddr_ll that follows it.
   struct FrameHeader {
@@ -67,8 +82,7 @@ class LiveSource {
   uint32_t linktype_ = 1;
   bool has_frame_headers_ = false;  // V3, and not a cooked device, where libpcap's header stands in between
   uint32_t frame_offset_ = 0;  // from the kernel's frame header to the packet, as last seen
-  int64_t released_ns_ = 0;
-  uint32_t last_drops_ = 0;    // libpcap counts in 32 bits
+  bool block_begins_ = false;  // with the next packet
   uint64_t drops_ = 0;
 };
 

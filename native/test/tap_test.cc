@@ -118,7 +118,7 @@ class Bench {
   static Pipeline::Config Config(size_t ring_packets) {
     Pipeline::Config config;
     config.ring_packets = ring_packets;
-    config.unplaced_losses = 4;
+    config.unplaced_losses = 8;
     return config;
   }
 
@@ -510,7 +510,7 @@ TEST(abandoned_in_every_state_it_ends_at_once) {
 }
 
 // Packets 40 to 69 in the file, of which 40 to 59 are from before the freeze.
-uint64_t LossOfFile(const std::vector<std::pair<uint64_t, uint64_t>>& losses) {
+TapSummary LossOfFile(const std::vector<std::pair<uint64_t, uint64_t>>& losses) {
   Bench bench;
   TapSpec spec = MakeTap(1);
   spec.cap_packets = 30;
@@ -523,21 +523,67 @@ uint64_t LossOfFile(const std::vector<std::pair<uint64_t, uint64_t>>& losses) {
   bench.tap()->Cross();
   CHECK(bench.over());
   CHECK_EQ(bench.loss_seen(), losses.back().first);
-  return bench.out.summary->kernel_loss;
+  return std::move(*bench.out.summary);
 }
 
 TEST(a_loss_counts_where_it_fell_not_where_it_was_seen) {
-  CHECK_EQ(LossOfFile({{5, 35}}), 0u);
-  CHECK_EQ(LossOfFile({{5, 40}}), 0u);  // before the first packet of the file
-  CHECK_EQ(LossOfFile({{5, 41}}), 5u);
-  CHECK_EQ(LossOfFile({{5, 60}}), 5u);  // between the sections
-  CHECK_EQ(LossOfFile({{5, 69}}), 5u);
-  CHECK_EQ(LossOfFile({{5, 70}}), 0u);  // behind the last
-  CHECK_EQ(LossOfFile({{5, 35}, {7, 41}, {17, 45}, {27, 75}}), 12u);
+  for (const uint64_t outside : {35u, 40u, 70u}) {  // before the first packet of the file, behind the last
+    const TapSummary summary = LossOfFile({{5, outside}});
+    CHECK_EQ(summary.kernel_loss, 0u);
+    CHECK(summary.gaps.empty());
+  }
+  for (const uint64_t inside : {41u, 59u, 60u, 61u, 69u}) {
+    const TapSummary summary = LossOfFile({{5, inside}});
+    CHECK_EQ(summary.kernel_loss, 5u);
+    CHECK_EQ(summary.gaps.size(), 1u);
+    CHECK_EQ(summary.gaps[0].from_ns, Bench::TimeOf(inside - 1));
+    CHECK_EQ(summary.gaps[0].to_ns, Bench::TimeOf(inside));
+    CHECK_EQ(summary.gaps[0].packets, 5u);
+    CHECK(summary.gaps[0].exact && summary.gaps[0].counted && summary.gaps[0].reason == GapReason::kKernel);
+  }
+  const TapSummary summary = LossOfFile({{5, 35}, {7, 41}, {8, 41}, {17, 45}, {18, 62}, {27, 75}});
+  CHECK_EQ(summary.kernel_loss, 13u);
+  CHECK_EQ(summary.gaps.size(), 3u);
+  CHECK_EQ(summary.gaps[0].packets, 3u);
+  CHECK_EQ(summary.gaps[1].packets, 9u);
+  CHECK_EQ(summary.gaps[1].to_ns, Bench::TimeOf(45));
+  CHECK_EQ(summary.gaps[2].packets, 1u);
+}
+
+TEST(more_gaps_than_a_report_has_are_merged_and_their_sum_is_kept) {
+  Gaps gaps;
+  uint64_t kernel = 0, ring = 0;
+  for (uint64_t i = 0; i < 10'000; ++i) {
+    const bool is_ring = i % 3 == 0;
+    (is_ring ? ring : kernel) += i + 1;
+    gaps.Add({Bench::TimeOf(2 * i), Bench::TimeOf(2 * i + 1), i + 1, i != 77, true,
+              is_ring ? GapReason::kRing : GapReason::kKernel});
+  }
+  const std::vector<Gap> taken = gaps.Take();
+  CHECK(taken.size() <= Gaps::kMost && taken.size() >= Gaps::kMost / 2);
+  size_t inexact = 0;
+  int64_t reached[2] = {};
+  for (const Gap& gap : taken) {
+    const bool is_ring = gap.reason == GapReason::kRing;
+    (is_ring ? ring : kernel) -= gap.packets;
+    CHECK(gap.from_ns > reached[is_ring] && gap.to_ns > gap.from_ns);
+    reached[is_ring] = gap.to_ns;
+    if (!gap.exact) ++inexact;
+  }
+  CHECK_EQ(kernel, 0u);
+  CHECK_EQ(ring, 0u);
+  CHECK_EQ(inexact, 1u);
 }
 
 TEST(more_unplaced_losses_than_there_is_room_for_are_all_counted) {
-  CHECK_EQ(LossOfFile({{1, 42}, {2, 43}, {3, 44}, {4, 45}, {5, 46}, {6, 47}}), 6u);
+  std::vector<std::pair<uint64_t, uint64_t>> losses;
+  for (uint64_t i = 1; i <= 10; ++i) losses.push_back({i, 59 + i});
+  const TapSummary summary = LossOfFile(losses);
+  CHECK_EQ(summary.kernel_loss, 10u);
+  // There is room for eight: the last three are one, where the last of them was.
+  CHECK_EQ(summary.gaps.size(), 8u);
+  CHECK_EQ(summary.gaps[7].packets, 3u);
+  CHECK_EQ(summary.gaps[7].to_ns, Bench::TimeOf(69));
 }
 
 TEST(a_loss_is_placed_when_the_buffer_is_drained_though_the_clock_was_set_back) {
@@ -598,7 +644,11 @@ TEST(a_ring_that_rolled_over_t_before_the_command_came_says_so) {
       bench.tap()->Cross();
     }
     CHECK(bench.over());
-    CHECK(bench.out.summary->overrun);
+    CHECK_EQ(bench.out.summary->gaps.size(), 1u);
+    const Gap& gap = bench.out.summary->gaps.front();
+    CHECK(!gap.counted && gap.reason == GapReason::kRing);
+    CHECK_EQ(gap.from_ns, Bench::TimeOf(79));
+    CHECK_EQ(gap.to_ns, Bench::TimeOf(80));
     CHECK_EQ(bench.out.history, kind == TapKind::kDump ? 20u : 0u);
     if (kind != TapKind::kDump) CHECK_EQ(bench.out.first(Section::kAttack), 80u);
   }
@@ -608,7 +658,7 @@ TEST(a_ring_that_rolled_over_t_before_the_command_came_says_so) {
   bench.Resolve();
   bench.tap()->Cross();
   CHECK(bench.over());
-  CHECK(!bench.out.summary->overrun);
+  CHECK(bench.out.summary->gaps.empty());
 }
 
 TEST(statistics_only_records_nothing_and_tells_all) {

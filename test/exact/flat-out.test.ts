@@ -64,16 +64,34 @@ for (const size of [64, 1_514]) {
           numbers.every((number, i) => i === 0 || number > (numbers[i - 1] as number)),
           'in order, none twice',
         )
+        const holes = numbers.flatMap((number, i) => {
+          const lost = i === 0 ? 0 : number - (numbers[i - 1] as number) - 1
+          return lost === 0 ? [] : [[`${frames[i - 1]?.time} to ${frames[i]?.time}`, lost]]
+        })
         const missing = (numbers.at(-1) as number) - (numbers[0] as number) + 1 - numbers.length
         const { loss } = report
         t.comment(`missing ${missing}, ${JSON.stringify(loss)}`)
         t.equal(loss.kernel + loss.interface + loss.writer, missing, 'what is missing is what was counted')
         if (cap === 10_000) t.equal(loss.writer, 0)
         t.equal(report.coverage.complete, missing === 0)
+        const { gaps } = report.coverage
         t.equal(
-          report.coverage.gaps.reduce((sum, { packets }) => sum + (packets ?? Number.NaN), 0),
+          gaps.reduce((sum, { packets }) => sum + (packets ?? Number.NaN), 0),
           missing,
         )
+        t.ok(
+          gaps.every(({ exact }) => exact),
+          'counted where they fell',
+        )
+        // Neighbours are merged where there would be more.
+        if (holes.length <= 100) {
+          const told = new Map<string, number>()
+          for (const { from, to, packets } of gaps) {
+            const place = `${nsOf(from)} to ${nsOf(to)}`
+            told.set(place, (told.get(place) ?? 0) + (packets as number))
+          }
+          t.same([...told], holes, 'each hole in the numbering is told where it is')
+        }
         const frozen = nsOf(report.frozenAt)
         t.ok((frames[499]?.time ?? 0n) <= frozen, 'the last of the pre-buffer was before T')
         t.ok((frames[500]?.time ?? 0n) >= frozen, 'the first of the attack was not')

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace pcap_ring {
+
+enum class GapReason { kRing, kKernel };
+
+// Packets that are missing between two that were recorded.
+struct Gap {
+  int64_t from_ns = 0;  // the packet before
+  int64_t to_ns = 0;    // the packet after
+  uint64_t packets = 0;
+  bool exact = true;     // false: `packets` is counted, but may have fallen elsewhere
+  bool counted = true;   // false: nobody knows how many
+  GapReason reason = GapReason::kKernel;
+};
+
+// The gaps of a recording, in its order, at most kMost: when they run out, neighbours of the same reason are merged.
+class Gaps {
+ public:
+  static constexpr size_t kMost = 256;
+
+  void Add(const Gap& gap);
+  std::vector<Gap> Take() { return std::move(gaps_); }
+
+ private:
+  void Merge(GapReason reason);
+
+  std::vector<Gap> gaps_;
+};
+
+}  // namespace pcap_ring
