@@ -28,12 +28,17 @@
           'libraries': ['<!@(pcap-config --libs 2>/dev/null || echo -lpcap)', '-pthread'],
           'configurations': {
             'Release': { 'cflags!': ['-O3'] },
-            # For tests: run with the sanitizer's runtime preloaded (npm run build:debug, test/sanitized.test.ts).
-            'Debug': {
-              'cflags!': ['-O0', '-O2'],
-              'cflags': ['-O1', '-g', '-fsanitize=address,undefined', '-fno-omit-frame-pointer'],
+            # For tests, with the sanitizer's runtime preloaded: scripts/test-sanitized.cjs.
+            'Asan': {
+              'cflags!': ['-O2'],
+              'cflags': ['-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-fno-omit-frame-pointer'],
               'ldflags': ['-fsanitize=address,undefined'],
               'defines': ['_GLIBCXX_ASSERTIONS'],
+            },
+            'Tsan': {
+              'cflags!': ['-O2'],
+              'cflags': ['-O1', '-g', '-fsanitize=thread', '-fno-omit-frame-pointer'],
+              'ldflags': ['-fsanitize=thread'],
             },
           },
         }, {
