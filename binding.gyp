@@ -31,8 +31,9 @@
             # For tests, with the sanitizer's runtime preloaded: scripts/test-sanitized.cjs.
             'Asan': {
               'cflags!': ['-O2'],
-              'cflags': ['-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-fno-omit-frame-pointer'],
-              'ldflags': ['-fsanitize=address,undefined'],
+              # What UBSan finds is a trap, which ASan reports: two runtimes in one process would report to different places.
+              'cflags': ['-O1', '-g', '-fsanitize=address,undefined', '-fsanitize-undefined-trap-on-error', '-fno-omit-frame-pointer'],
+              'ldflags': ['-fsanitize=address'],
               'defines': ['_GLIBCXX_ASSERTIONS'],
             },
             'Tsan': {

@@ -27,8 +27,8 @@ const subset = [
 ]
 
 const kinds = {
-  asan: { configuration: 'Asan', runtimes: ['libasan.so', 'libubsan.so'] },
-  tsan: { configuration: 'Tsan', runtimes: ['libtsan.so'] },
+  asan: { configuration: 'Asan', runtime: 'libasan.so' },
+  tsan: { configuration: 'Tsan', runtime: 'libtsan.so' },
 }
 
 const [sanitizer, ...args] = process.argv.slice(2)
@@ -47,18 +47,15 @@ fs.chmodSync(found, 0o1777)
 process.on('exit', () => fs.rmSync(found, { recursive: true, force: true }))
 const log = path.join(found, sanitizer)
 
-const runtime = kind.runtimes
-  .map((name) => execFileSync('g++', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim())
-  .join(' ')
+const runtime = execFileSync('g++', [`-print-file-name=${kind.runtime}`], { encoding: 'utf8' }).trim()
 // A status that nothing else ends with; and crashes are findings, although Node has a handler of its own for them.
-const common = `exitcode=86:log_path=${log}:handle_segv=2:handle_sigbus=2:handle_abort=2`
+const common = `exitcode=86:log_path=${log}:handle_segv=2:handle_sigbus=2:handle_abort=2:handle_sigill=2`
 const env = {
   PCAP_RING_SANITIZER: sanitizer,
   PCAP_RING_SANITIZER_PRELOAD: runtime,
   PCAP_RING_SANITIZER_LOG: log,
   // Node itself leaks on purpose at its end.
   ASAN_OPTIONS: `${common}:detect_leaks=0`,
-  UBSAN_OPTIONS: `${common}:halt_on_error=1:print_stacktrace=1`,
   // Node is not instrumented: of what it does to memory TSan sees what goes through libc (copies, frees), but not the atomics
   // that order it. So no access through libc is judged, neither Node's nor ours; the core's own tests (make -C native tsan)
   // judge ours. All locks are seen. Node has threads at its end, and for these TSan would wait a second.
@@ -118,6 +115,9 @@ if (!tap.ok) say(`tap: ${tap.why}`)
 failed ||= !tap.ok
 
 const findings = takeFindings()
-for (const lines of findings) point(false, `${sanitizer} found something`, lines)
+for (const lines of findings) {
+  const summary = lines.find((line) => line.startsWith('SUMMARY: ')) ?? 'SUMMARY: something'
+  point(false, `${sanitizer} found ${summary.slice('SUMMARY: '.length)}`, lines)
+}
 if (findings.length === 0) point(true, `${sanitizer} found nothing`)
 process.exitCode = failed ? 1 : 0
