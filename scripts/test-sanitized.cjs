@@ -11,19 +11,22 @@ const os = require('node:os')
 const path = require('node:path')
 const { at, fail, findCaptures, needAddon, needEverything, root, run, say } = require('./bootstrap.cjs')
 
-/** Where threads meet: how rings, workers and processes begin and end, in order and not, and what they hold meanwhile. */
+/**
+ * Where threads meet: how rings, workers and processes begin and end, in order and not, and what they hold meanwhile.
+ * About 100 s on two cores, the longest first.
+ */
 const subset = [
-  'test/incident/edges.test.ts', // calls at every moment of an incident's life, in the test's own process
-  'test/live/device-down.test.ts', // a device and its watcher come and go
-  'test/live/failed-starts.test.ts', // starts that end halfway
-  'test/live/lifecycle.test.ts', // incidents side by side, close() at any moment, workers, signals
   'test/live/recovery.test.ts', // what a dead process left
-  'test/live/statistics-only.test.ts', // the driver without packets
-  'test/replay/lockstep.test.ts', // the capture thread waits for listeners
-  'test/ring/closing.test.ts', // close() into the middle of the writer's work
-  'test/ring/lifecycle.test.ts', // the same of replays, in the test's own process
-  'test/ring/no-room.test.ts', // threads that cannot be had
+  'test/live/lifecycle.test.ts', // incidents side by side, close() at any moment, workers, signals
+  'test/live/device-down.test.ts', // a device and its watcher come and go
   'test/ring/workers.test.ts', // environments that are torn down around a running ring
+  'test/incident/edges.test.ts', // calls at every moment of an incident's life, in the test's own process
+  'test/live/statistics-only.test.ts', // the driver without packets
+  'test/replay/waiting.test.ts', // the capture thread waits for listeners, and what ends that
+  'test/ring/lifecycle.test.ts', // starts and closes of replays, in the test's own process
+  'test/ring/closing.test.ts', // close() into the middle of the writer's work
+  'test/live/failed-starts.test.ts', // starts that end halfway
+  'test/ring/no-room.test.ts', // threads that cannot be had
 ]
 
 const kinds = {
