@@ -5,6 +5,7 @@
 const { execFileSync, spawnSync } = require('node:child_process')
 const { createHash } = require('node:crypto')
 const fs = require('node:fs')
+const os = require('node:os')
 const path = require('node:path')
 
 const root = path.resolve(__dirname, '..')
@@ -137,7 +138,8 @@ function libpcapVersion() {
   }
 }
 
-// `Release` is what is used and shipped; `Debug` carries the sanitizers, for tests.
+// A configuration of binding.gyp: `Release` is what is used and shipped, `Asan` and `Tsan` are for tests. Each has its
+// directory in build/ and its stamp, so all of them are there side by side.
 function needAddon(configuration = 'Release') {
   const stamp = at('build', `pcap-ring-stamp-${configuration}`)
   const sources = [...filesUnder(at('native'), (name) => /\.(cc|h)$/.test(name)), at('binding.gyp')]
@@ -154,16 +156,17 @@ function needAddon(configuration = 'Release') {
   const found = readStamp(stamp)
   if (found === wanted && fs.existsSync(at('build', configuration, 'pcap_ring.node'))) return
   say(`compiling the addon${configuration === 'Release' ? '' : ` (${configuration})`}`)
-  // For another machine or Node everything is compiled anew; for changed sources make knows which.
-  const steps = found !== '' && found.split('\n')[0] !== machine ? ['rebuild'] : ['configure', 'build']
   fs.rmSync(stamp, { force: true })
-  for (const step of steps) {
-    const args = [at('node_modules/node-gyp/bin/node-gyp.js'), step, '--loglevel=warn', '--jobs=max']
-    if (configuration === 'Debug') args.push('--debug')
-    const nodedir = nodeDir()
-    if (nodedir) args.push(`--nodedir=${nodedir}`)
-    must(`node-gyp ${step}`, process.execPath, args)
+  // For another machine or Node everything is compiled anew; for changed sources make knows which.
+  if (found !== '' && found.split('\n')[0] !== machine) {
+    fs.rmSync(at('build', configuration), { recursive: true, force: true })
   }
+  const nodedir = nodeDir()
+  const configure = ['configure', '--loglevel=warn', ...(nodedir ? [`--nodedir=${nodedir}`] : [])]
+  must('node-gyp configure', process.execPath, [at('node_modules/node-gyp/bin/node-gyp.js'), ...configure])
+  // What `node-gyp build` would run; it knows of no other configurations than Release and Debug.
+  const jobs = `--jobs=${os.availableParallelism()}`
+  must('make', 'make', ['-s', '-C', at('build'), `BUILDTYPE=${configuration}`, jobs])
   fs.writeFileSync(stamp, wanted)
 }
 
@@ -183,6 +186,12 @@ function needLib() {
   fs.writeFileSync(stamp, wanted)
 }
 
+// Recorded captures are no part of the repository; tests that read them look where this says.
+function findCaptures() {
+  const recorded = path.resolve(root, '../shared/captures')
+  if (process.env.PCAP_RING_CAPTURES === undefined && fs.existsSync(recorded)) process.env.PCAP_RING_CAPTURES = recorded
+}
+
 function needEverything(options) {
   const [major] = process.versions.node.split('.').map(Number)
   if (major < 20) fail(`Node 20 or newer is needed, this is ${process.version}.`)
@@ -197,6 +206,7 @@ module.exports = {
   at,
   say,
   fail,
+  findCaptures,
   run,
   must,
   nodeDir,

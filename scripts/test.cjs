@@ -2,21 +2,14 @@
 // Arguments go to tap; when one of them names a test file, the core's own tests are left out.
 'use strict'
 
-const fs = require('node:fs')
 const os = require('node:os')
-const path = require('node:path')
-const { at, needAddon, needEverything, root, run, say } = require('./bootstrap.cjs')
+const { at, findCaptures, needEverything, run, say } = require('./bootstrap.cjs')
 
 const args = process.argv.slice(2)
 const only = args.some((arg) => !arg.startsWith('-'))
 
 needEverything({ forTests: true })
-// The addon with the sanitizers, for test/sanitized.test.ts.
-needAddon('Debug')
-
-// Recorded captures are no part of the repository; tests that read them look where this says.
-const recorded = path.resolve(root, '../shared/captures')
-if (process.env.PCAP_RING_CAPTURES === undefined && fs.existsSync(recorded)) process.env.PCAP_RING_CAPTURES = recorded
+findCaptures()
 
 let failed = false
 function step(name, command, commandArgs) {

@@ -1,15 +1,5 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import {
-  chmodSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
@@ -17,7 +7,9 @@ import { type Test, test } from 'tap'
 import { PcapRing } from '../src/index.js'
 import { encodePcap } from '../src/testing.js'
 import type { IncidentReport } from '../src/types.js'
+import { installedCopy } from './support/installed.js'
 import { parsePcap } from './support/pcap-file.js'
+import { nodeCommand } from './support/sanitizer.js'
 
 const root = join(__dirname, '..')
 const has = (command: string): boolean => spawnSync('sh', ['-c', `command -v ${command}`]).status === 0
@@ -27,27 +19,13 @@ const noReaders = has('tcpdump') && has('tshark') ? false : 'needs tcpdump and t
 const noSetpriv = has('setpriv') ? false : 'needs setpriv'
 
 /** What the demo needs of this repository, where everybody may read it and nobody else records. */
-function copyOfDemo(t: Test): string {
-  const copy = mkdtempSync(join(tmpdir(), 'pcap-ring-demo-'))
-  t.teardown(() => rmSync(copy, { recursive: true, force: true }))
-  chmodSync(copy, 0o755)
-  mkdirSync(join(copy, 'build', 'Release'), { recursive: true })
-  for (const part of [
-    'package.json',
-    'lib',
-    'scripts/demo',
-    'build/Release/pcap_ring.node',
-    'node_modules/node-gyp-build',
-  ]) {
-    cpSync(join(root, part), join(copy, part), { recursive: true })
-  }
-  execFileSync('chmod', ['-R', 'a+rX', copy])
-  return copy
-}
+const copyOfDemo = (t: Test): string => installedCopy(t, 'scripts/demo')
 
-function run(command: string, args: string[], cwd: string) {
+const demoIn = (copy: string): string[] => [...nodeCommand(copy), 'scripts/demo/main.cjs']
+
+function run(command: string[], cwd: string) {
   // tap's own hooks write where an unprivileged child may not.
-  const plain = ['-u', 'NODE_OPTIONS', 'NO_COLOR=1', command, ...args]
+  const plain = ['-u', 'NODE_OPTIONS', 'NO_COLOR=1', ...command]
   return spawnSync('env', plain, { cwd, encoding: 'utf8', timeout: 60_000 })
 }
 
@@ -59,8 +37,8 @@ function reportIn(directory: string): IncidentReport {
 
 /** The numbers of tcpdump and of tshark, which know nothing of us. */
 function countsOf(t: Test, file: string): number[] {
-  const tcpdump = run('tcpdump', ['-nn', '-t', '-r', file], '/')
-  const tshark = run('tshark', ['-n', '-r', file, '-T', 'fields', '-e', 'frame.number'], '/')
+  const tcpdump = run(['tcpdump', '-nn', '-t', '-r', file], '/')
+  const tshark = run(['tshark', '-n', '-r', file, '-T', 'fields', '-e', 'frame.number'], '/')
   t.equal(tcpdump.status, 0, 'tcpdump reads it', { stderr: tcpdump.stderr })
   t.equal(tshark.status, 0, 'tshark reads it', { stderr: tshark.stderr })
   return [tcpdump, tshark].map(({ stdout }) => stdout.trim().split('\n').length)
@@ -89,7 +67,7 @@ test('on packets: captures its own on loopback, and other readers agree', {
 }, (t) => {
   const copy = copyOfDemo(t)
   const started = performance.now()
-  const { status, stdout, stderr } = run(process.execPath, ['scripts/demo/main.cjs'], copy)
+  const { status, stdout, stderr } = run(demoIn(copy), copy)
   t.equal(status, 0, 'exit status', { stdout, stderr })
   t.ok(performance.now() - started < 10_000, 'within ten seconds')
   const report = reportIn(join(copy, 'demo-captures'))
@@ -107,8 +85,8 @@ test('without the permission: says so, shows statistics, and does the same over 
   const captures = join(copy, 'demo-captures')
   mkdirSync(captures)
   chmodSync(captures, 0o777)
-  const nobody = ['--reuid', '65534', '--regid', '65534', '--clear-groups', process.execPath, 'scripts/demo/main.cjs']
-  const { status, stdout, stderr } = run('setpriv', nobody, copy)
+  const nobody = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', ...demoIn(copy)]
+  const { status, stdout, stderr } = run(nobody, copy)
   t.equal(status, 0, 'exit status', { stdout, stderr })
   t.match(stdout, /no permission to capture on "lo".*CAP_NET_RAW/)
   t.match(stdout, /Statistics-only mode/)
@@ -120,7 +98,7 @@ test('without the permission: says so, shows statistics, and does the same over 
 
   t.test('where it may not write, the file goes to the temporary directory', (t) => {
     chmodSync(captures, 0o755)
-    const { status, stdout, stderr } = run('setpriv', nobody, copy)
+    const { status, stdout, stderr } = run(nobody, copy)
     t.equal(status, 0, 'exit status', { stdout, stderr })
     const file = /FILE +(.*\.pcap)\n/.exec(stdout)?.[1] ?? ''
     t.ok(file.startsWith(join(tmpdir(), 'demo-captures-')), file)
@@ -134,7 +112,8 @@ test('without the permission: says so, shows statistics, and does the same over 
 
 test('Ctrl-C completes the file that is open', { skip: notBuilt || notRoot }, async (t) => {
   const copy = copyOfDemo(t)
-  const demo = spawn(process.execPath, ['scripts/demo/main.cjs'], { cwd: copy, stdio: ['ignore', 'pipe', 'inherit'] })
+  const [command, ...args] = demoIn(copy)
+  const demo = spawn(command as string, args, { cwd: copy, stdio: ['ignore', 'pipe', 'inherit'] })
   let output = ''
   demo.stdout.setEncoding('utf8').on('data', (text: string) => {
     if (!output.includes('freeze()') && (output + text).includes('freeze()')) demo.kill('SIGINT')

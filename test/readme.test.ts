@@ -14,6 +14,7 @@ import { encodePcap } from '../src/testing.js'
 import type { PcapRingOptions } from '../src/types.js'
 import { defaultStart, udpPackets } from './support/generate.js'
 import { exampleReport } from './support/report.js'
+import { nodeCommand } from './support/sanitizer.js'
 
 const root = join(__dirname, '..')
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
@@ -99,11 +100,9 @@ function installed(t: Test): string {
 
 function run(t: Test, dir: string, code: string): string {
   writeFileSync(join(dir, 'block.mjs'), code)
-  const { status, stdout, stderr } = spawnSync(
-    'env',
-    ['-u', 'NODE_OPTIONS', process.execPath, '--unhandled-rejections=strict', 'block.mjs'],
-    { cwd: dir, encoding: 'utf8', timeout: 60_000 },
-  )
+  const [command, ...args] = [...nodeCommand(root), '--unhandled-rejections=strict', 'block.mjs']
+  const options = { cwd: dir, encoding: 'utf8', timeout: 60_000 } as const
+  const { status, stdout, stderr } = spawnSync(command as string, args, options)
   t.equal(status, 0, 'exit status', { stdout, stderr })
   return stdout
 }

@@ -2,61 +2,96 @@
 
 #include <iterator>
 #include <string>
+#include <utility>
 
 #include "output/pcap_format.h"
 
 namespace pcap_ring {
 namespace {
 
-std::string Text(const Napi::Object& from, const char* key) { return from.Get(key).ToString().Utf8Value(); }
-bool Flag(const Napi::Object& from, const char* key) { return from.Get(key).ToBoolean().Value(); }
-double Number(const Napi::Object& from, const char* key) { return from.Get(key).ToNumber().DoubleValue(); }
+// Reads the fields of an object. Once the environment is on its way out (a worker that is terminated, at any moment) there
+// is nothing to be had, and node-addon-api ends the process over a value that is not there: so each is looked at first.
+// Nothing is coerced, for the same reason; src/native.ts says what is of which type.
+class Fields {
+ public:
+  explicit Fields(const Napi::Value& from) : from_(from.As<Napi::Object>()) {}
 
-// Infinity means unlimited.
-uint64_t Count(const Napi::Object& from, const char* key) {
-  const double value = Number(from, key);
-  return value >= 0x1p63 ? kUnlimited : static_cast<uint64_t>(value);
-}
+  // Whether all that was asked for could be read.
+  bool complete() const { return complete_; }
 
-int64_t DurationNs(const Napi::Object& from, const char* key) {
-  const double ns = Number(from, key) * 1e6;
-  return ns >= 0x1p63 ? kNever : static_cast<int64_t>(ns);
-}
+  Napi::Value Get(const char* key) {
+    const Napi::Value value = from_.Get(key);
+    complete_ = complete_ && !value.IsEmpty();
+    return value;
+  }
+
+  std::string Text(const char* key) {
+    const Napi::Value value = Get(key);
+    return value.IsEmpty() ? "" : value.As<Napi::String>().Utf8Value();
+  }
+
+  bool Flag(const char* key) {
+    const Napi::Value value = Get(key);
+    return !value.IsEmpty() && value.As<Napi::Boolean>().Value();
+  }
+
+  double Number(const char* key) {
+    const Napi::Value value = Get(key);
+    return value.IsEmpty() ? 0 : value.As<Napi::Number>().DoubleValue();
+  }
+
+  // Infinity means unlimited.
+  uint64_t Count(const char* key) {
+    const double value = Number(key);
+    return value >= 0x1p63 ? kUnlimited : static_cast<uint64_t>(value);
+  }
+
+  int64_t DurationNs(const char* key) {
+    const double ns = Number(key) * 1e6;
+    return ns >= 0x1p63 ? kNever : static_cast<int64_t>(ns);
+  }
+
+ private:
+  Napi::Object from_;
+  bool complete_ = true;
+};
+
+uint32_t HandleOf(const Napi::CallbackInfo& info) { return info[0].As<Napi::Number>().Uint32Value(); }
 
 Direction DirectionOf(const std::string& name) {
   return name == "in" ? Direction::kIn : name == "out" ? Direction::kOut : Direction::kBoth;
 }
 
-Session::Config ConfigOf(const Napi::Object& from) {
+Session::Config ConfigOf(Fields* from) {
   Session::Config config;
   RingFacts& facts = config.facts;
-  facts.precision = Text(from, "precision") == "nano" ? Precision::kNano : Precision::kMicro;
-  facts.directory = Text(from, "directory");
-  facts.filter = Text(from, "filter");
-  facts.direction = Text(from, "direction");
-  facts.promiscuous = Flag(from, "promiscuous");
-  facts.version = Text(from, "version");
-  facts.node_version = Text(from, "nodeVersion");
+  facts.precision = from->Text("precision") == "nano" ? Precision::kNano : Precision::kMicro;
+  facts.directory = from->Text("directory");
+  facts.filter = from->Text("filter");
+  facts.direction = from->Text("direction");
+  facts.promiscuous = from->Flag("promiscuous");
+  facts.version = from->Text("version");
+  facts.node_version = from->Text("nodeVersion");
 
   EngineConfig& engine = config.engine;
-  engine.replay = Flag(from, "replay");
-  engine.paced = Flag(from, "paced");
-  engine.fall_back = Flag(from, "fallBack");
-  engine.ring_packets = Count(from, "ringPackets");
-  engine.ring_bytes = Count(from, "ringBytes");
-  engine.stats_interval_ns = DurationNs(from, "statsInterval");
-  engine.live.device = Text(from, "device");
+  engine.replay = from->Flag("replay");
+  engine.paced = from->Flag("paced");
+  engine.fall_back = from->Flag("fallBack");
+  engine.ring_packets = from->Count("ringPackets");
+  engine.ring_bytes = from->Count("ringBytes");
+  engine.stats_interval_ns = from->DurationNs("statsInterval");
+  engine.live.device = from->Text("device");
   engine.live.filter = facts.filter;
   engine.live.direction = DirectionOf(facts.direction);
-  engine.live.snaplen = static_cast<uint32_t>(Number(from, "snaplen"));
+  engine.live.snaplen = static_cast<uint32_t>(from->Number("snaplen"));
   engine.live.promiscuous = facts.promiscuous;
-  engine.live.kernel_buffer = static_cast<int>(Number(from, "kernelBuffer"));
-  engine.live.latency_ms = static_cast<int>(Number(from, "latency"));
-  engine.recording.path = Text(from, "path");
+  engine.live.kernel_buffer = static_cast<int>(from->Number("kernelBuffer"));
+  engine.live.latency_ms = static_cast<int>(from->Number("latency"));
+  engine.recording.path = from->Text("path");
   engine.recording.filter = facts.filter;
   engine.recording.direction = engine.live.direction;
   engine.recording.snaplen = engine.live.snaplen;
-  if (const Napi::Value bytes = from.Get("bytes"); bytes.IsTypedArray()) {
+  if (const Napi::Value bytes = from->Get("bytes"); bytes.IsTypedArray()) {
     const auto array = bytes.As<Napi::Uint8Array>();
     engine.recording.bytes.assign(array.Data(), array.Data() + array.ByteLength());
   }
@@ -84,10 +119,13 @@ Napi::Function RingWrap::Define(Napi::Env env) {
 
 RingWrap::RingWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<RingWrap>(info) {
   Napi::Env env = info.Env();
+  Fields from(info[0]);
+  Session::Config config = ConfigOf(&from);
+  if (!from.complete()) return;
   constexpr size_t kUnbounded = 0;  // a handful of events a second; the threads never wait for the event loop
   events_ = EventFunction::New(env, info[1].As<Napi::Function>(), "pcap-ring", kUnbounded, 1);
   EventFunction events = events_;
-  session_ = std::make_unique<Session>(ConfigOf(info[0].As<Napi::Object>()), [events](HostEvent event) {
+  session_ = std::make_unique<Session>(std::move(config), [events](HostEvent event) {
     // On the capture or the writer thread. Refused only when the environment is on its way out.
     auto owned = std::make_unique<HostEvent>(std::move(event));
     if (events.NonBlockingCall(owned.get()) == napi_ok) owned.release();
@@ -109,20 +147,22 @@ void RingWrap::Deliver(Napi::Env env, Napi::Function on_event, std::nullptr_t*, 
   napi_call_function(env, env.Undefined(), on_event, std::size(arguments), arguments, nullptr);
 }
 
-void RingWrap::Start(const Napi::CallbackInfo&) { session_->Start(); }
+void RingWrap::Start(const Napi::CallbackInfo&) {
+  if (session_ != nullptr) session_->Start();
+}
 
 void RingWrap::Open(const Napi::CallbackInfo& info) {
-  const auto from = info[0].As<Napi::Object>();
+  Fields from(info[0]);
   RecordingSpec recording;
-  recording.handle = static_cast<uint32_t>(Number(from, "handle"));
-  const std::string kind = Text(from, "kind");
+  recording.handle = static_cast<uint32_t>(from.Number("handle"));
+  const std::string kind = from.Text("kind");
   recording.kind = kind == "dump" ? TapKind::kDump : kind == "manual" ? TapKind::kManual : TapKind::kIncident;
-  recording.id = Text(from, "id");
-  recording.path = Text(from, "path");
-  recording.report_path = Text(from, "reportPath");
-  recording.reason = Text(from, "reason");
-  recording.labels = Text(from, "labels");
-  recording.attack = Text(from, "attack");
+  recording.id = from.Text("id");
+  recording.path = from.Text("path");
+  recording.report_path = from.Text("reportPath");
+  recording.reason = from.Text("reason");
+  recording.labels = from.Text("labels");
+  recording.attack = from.Text("attack");
   if (const Napi::Value since = from.Get("since"); since.IsBigInt()) {
     bool lossless;
     recording.since_ns = since.As<Napi::BigInt>().Int64Value(&lossless);
@@ -131,13 +171,14 @@ void RingWrap::Open(const Napi::CallbackInfo& info) {
   TapSpec tap;
   tap.handle = recording.handle;
   tap.kind = recording.kind;
-  tap.cap_packets = Count(from, "capPackets");
-  tap.cap_bytes = Count(from, "capBytes");
-  tap.cap_duration_ns = DurationNs(from, "capDuration");
-  tap.resolution_packets = Count(from, "resolutionPackets");
-  tap.resolution_ns = DurationNs(from, "resolutionDuration");
-  tap.resolution_reserve = Flag(from, "resolutionReserve");
-  tap.interval_ns = DurationNs(from, "statsInterval");
+  tap.cap_packets = from.Count("capPackets");
+  tap.cap_bytes = from.Count("capBytes");
+  tap.cap_duration_ns = from.DurationNs("capDuration");
+  tap.resolution_packets = from.Count("resolutionPackets");
+  tap.resolution_ns = from.DurationNs("resolutionDuration");
+  tap.resolution_reserve = from.Flag("resolutionReserve");
+  tap.interval_ns = from.DurationNs("statsInterval");
+  if (!from.complete()) return;
   tap.file_overhead = sizeof(PcapFileHeader);
   tap.record_overhead = sizeof(PcapRecordHeader);
   tap.progress = std::make_shared<std::atomic<uint64_t>>(0);
@@ -147,24 +188,26 @@ void RingWrap::Open(const Napi::CallbackInfo& info) {
 
 // (handle, withResolution)
 void RingWrap::Resolve(const Napi::CallbackInfo& info) {
-  session_->Resolve(info[0].ToNumber().Uint32Value(), info[1].ToBoolean().Value());
+  session_->Resolve(HandleOf(info), info[1].As<Napi::Boolean>().Value());
 }
 
 void RingWrap::Continue(const Napi::CallbackInfo& info) {
-  session_->Continue(static_cast<uint64_t>(info[0].ToNumber().Int64Value()));
+  session_->Continue(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
 }
 
 void RingWrap::Begin(const Napi::CallbackInfo&) { session_->Begin(); }
-void RingWrap::Close(const Napi::CallbackInfo&) { session_->Close(); }
+void RingWrap::Close(const Napi::CallbackInfo&) {
+  if (session_ != nullptr) session_->Close();
+}
 
 // Packets handed over so far for an incident.
 Napi::Value RingWrap::Packets(const Napi::CallbackInfo& info) {
-  const auto found = progress_.find(info[0].ToNumber().Uint32Value());
+  const auto found = progress_.find(HandleOf(info));
   const uint64_t packets = found == progress_.end() ? 0 : found->second->load(std::memory_order_relaxed);
   return Napi::Number::New(info.Env(), static_cast<double>(packets));
 }
 
-void RingWrap::Forget(const Napi::CallbackInfo& info) { progress_.erase(info[0].ToNumber().Uint32Value()); }
+void RingWrap::Forget(const Napi::CallbackInfo& info) { progress_.erase(HandleOf(info)); }
 void RingWrap::Ref(const Napi::CallbackInfo& info) { events_.Ref(info.Env()); }
 void RingWrap::Unref(const Napi::CallbackInfo& info) { events_.Unref(info.Env()); }
 

@@ -39,6 +39,7 @@ class RingWrap : public Napi::ObjectWrap<RingWrap> {
   static void OnEnvironmentExit(RingWrap* ring);
 
   EventFunction events_;
+  // None after the join, and where the environment went while the configuration was read.
   std::unique_ptr<Session> session_;
   Napi::Env::CleanupHook<void (*)(RingWrap*), RingWrap> cleanup_;
   std::map<uint32_t, std::shared_ptr<std::atomic<uint64_t>>> progress_;

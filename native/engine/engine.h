@@ -44,7 +44,8 @@ class Engine {
 };
 
 // For each thread of ours at its start: nice 10, as a flood must not take the host's own time; a name for whoever looks
-// with top -H; and no signals, which are the host's (a write beyond a limit is then an error, not the end of the process).
+// with top -H; and no signals, which are the host's (a write beyond a limit is then an error, not the end of the process),
+// but for its own faults: blocked, these would end the process past any handler, the sanitizers' too.
 void PrepareThread(const char* name);
 
 }  // namespace pcap_ring

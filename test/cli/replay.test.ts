@@ -7,6 +7,7 @@ import { run } from '../../src/cli/run.js'
 import { encodePcap } from '../../src/testing.js'
 import { defaultStart, sequenceOf, udpPackets } from '../support/generate.js'
 import { parsePcap } from '../support/pcap-file.js'
+import { nodeCommand } from '../support/sanitizer.js'
 
 // Three calm seconds, two of a flood, and twelve calm ones, in which it clears. Fewer packets in the flood's first interval
 // than the ring holds: nothing is missing from the file, whether an onset is kept or not.
@@ -102,17 +103,16 @@ test('a missing recording fails, with a line', async (t) => {
   t.match(err[0], /^pcap-ring: .*\/nonexistent\/x\.pcap/)
 })
 
-const built = join(__dirname, '..', '..', 'lib', 'cli', 'main.js')
+const root = join(__dirname, '..', '..')
+const built = join(root, 'lib', 'cli', 'main.js')
 
 test('a closed pipe ends it with 0', { skip: existsSync(built) ? false : 'not built: npm run build' }, (t) => {
   const dir = t.testdir({})
   const file = join(dir, 'x.pcap')
   writeFileSync(file, recording)
-  const command = `"$0" "$1" replay "$2" --pps 1k --dir "$3" --pace recorded --json | head -n 2 >&2; exit \${PIPESTATUS[0]}`
-  const { status, stderr } = spawnSync('bash', ['-c', command, process.execPath, built, file, join(dir, 'captures')], {
-    encoding: 'utf8',
-    timeout: 60_000,
-  })
+  const command = `"$@" --pps 1k --pace recorded --json | head -n 2 >&2; exit \${PIPESTATUS[0]}`
+  const argv = [...nodeCommand(root), built, 'replay', file, '--dir', join(dir, 'captures')]
+  const { status, stderr } = spawnSync('bash', ['-c', command, 'bash', ...argv], { encoding: 'utf8', timeout: 60_000 })
   t.equal(status, 0)
   t.match(stderr, /"event":"start"/)
   t.end()

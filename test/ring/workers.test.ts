@@ -2,7 +2,7 @@
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'tap'
+import { type Test, test } from 'tap'
 
 import { udpPackets } from '../support/generate.js'
 import { runHost } from '../support/host.js'
@@ -11,12 +11,16 @@ import { recordingOf, scratch } from '../support/replay.js'
 const workers = 48
 const ends = ['terminated', 'throwing', 'exiting'] as const
 
+function recording(t: Test): string {
+  const file = join(scratch(t), 'x.pcap')
+  writeFileSync(file, recordingOf(udpPackets({ pps: 1_000, count: 20_000 })))
+  return file
+}
+
 for (const how of ends) {
   for (const pace of ['lockstep', 'recorded'] as const) {
     test(`${workers} workers ${how}, ${pace}`, async (t) => {
-      const directory = scratch(t)
-      const file = join(directory, 'x.pcap')
-      writeFileSync(file, recordingOf(udpPackets({ pps: 1_000, count: 20_000 })))
+      const file = recording(t)
       const { ended } = runHost(
         t,
         {},
@@ -60,9 +64,40 @@ for (const how of ends) {
           await ring.close()
           console.log(...codes)
         },
-        { workers, how, file, pace, directory: join(directory, 'captures'), statsInterval: 50 },
+        { workers, how, file, pace, directory: join(scratch(t), 'captures'), statsInterval: 50 },
       )
       t.strictSame(await ended, { status: 0, signal: null, stdout: `${how === 'exiting' ? 3 : 1}\n`, stderr: '' })
     })
   }
 }
+
+test(`${workers} workers terminated in the middle of calls`, async (t) => {
+  const { ended } = runHost(
+    t,
+    {},
+    async ({ once, require }, { workers, ...options }) => {
+      const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads')
+      const inWorker = `
+        const { parentPort, workerData } = require('node:worker_threads')
+        const { PcapRing } = require(process.env.PCAP_RING_ROOT + '/lib/index.js')
+        const ring = new PcapRing(workerData)
+        ring.start().then(() => {
+          const first = ring.freeze()
+          parentPort.postMessage('now')
+          for (let i = 0; i < 20; i++) ring.freeze().resolve().catch(() => {})
+          for (;;) first.packets
+        })`
+      for (let i = 0; i < workers; i++) {
+        const worker = new Worker(inWorker, { eval: true, workerData: options })
+        await once(worker, 'message')
+        // Each at another moment.
+        const until = performance.now() + (i % 8) / 8
+        while (performance.now() < until);
+        await worker.terminate()
+      }
+      console.log('done')
+    },
+    { workers, file: recording(t), directory: join(scratch(t), 'captures'), cap: { packets: 10 } },
+  )
+  t.strictSame(await ended, { status: 0, signal: null, stdout: 'done\n', stderr: '' })
+})

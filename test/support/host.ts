@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { resolve } from 'node:path'
 
 import type { PcapRing } from '../../src/index.js'
+import { findingOf, nodeCommand } from './sanitizer.js'
 
 /** What a function that runs in a host is given. It must not refer to anything else outside itself. */
 export interface HostApi<S = Record<string, never>> {
@@ -85,9 +86,7 @@ function start(program: string, args: string[], options: HostOptions, ipc: boole
   const command = [
     ...(netns === undefined ? [] : ['ip', 'netns', 'exec', netns]),
     ...wrap,
-    // tap makes every child process of a test load its bookkeeping, which starts a thread and writes files at exit.
-    ...['env', '-u', 'NODE_OPTIONS'],
-    process.execPath,
+    ...nodeCommand(root),
     ...nodeArgs,
     ...(program === '' ? [] : ['-e', program, '--']),
     ...args,
@@ -109,7 +108,10 @@ function ending(child: ChildProcess): Promise<Ended> {
   }
   return new Promise((resolve, reject) => {
     child.on('error', reject)
-    child.on('close', (status, signal) => resolve({ status, signal, ...text }))
+    child.on('close', (status, signal) => {
+      text.stderr += findingOf(child.pid)
+      resolve({ status, signal, ...text })
+    })
   })
 }
 

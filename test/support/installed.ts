@@ -1,23 +1,22 @@
 // A copy of the built library that everybody may read: for hosts with another user's rights.
 
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { repository } from './host.js'
+import { sanitizerParts } from './sanitizer.js'
 
-/** Its directory, removed with the test. */
-export function installedCopy(t: { teardown(fn: () => void): void }): string {
+const library = ['lib', 'package.json', 'node_modules/node-gyp-build', 'build/Release/pcap_ring.node']
+
+/** Its directory, removed with the test; `parts` of the repository are copied besides. */
+export function installedCopy(t: { teardown(fn: () => void): void }, ...parts: string[]): string {
   const root = mkdtempSync(join(tmpdir(), 'pcap-ring-'))
-  t.teardown(() => rmSync(root, { recursive: true }))
-  chmodSync(root, 0o755)
-  const copy = (path: string): void => {
-    cpSync(join(repository, path), join(root, path), { recursive: true })
+  t.teardown(() => rmSync(root, { recursive: true, force: true }))
+  for (const part of [...library, ...sanitizerParts, ...parts]) {
+    cpSync(join(repository, part), join(root, part), { recursive: true })
   }
-  mkdirSync(join(root, 'build/Release'), { recursive: true })
-  for (const path of ['lib', 'package.json', 'node_modules/node-gyp-build']) copy(path)
-  for (const name of readdirSync(join(repository, 'build/Release'))) {
-    if (name.endsWith('.node')) copy(join('build/Release', name))
-  }
+  execFileSync('chmod', ['-R', 'a+rX', root])
   return root
 }
