@@ -462,6 +462,8 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
         this.#closing ??= new Promise((resolve) => {
           this.#closed = resolve
         })
+        // It closes by itself from here on, and whoever awaits close() must hear of it.
+        this.#native?.ref()
         this.#emit('error', toError(json))
         break
       case 'closed':

@@ -4,9 +4,9 @@ import { readdirSync } from 'node:fs'
 import { type Test, test } from 'tap'
 import { transpile } from 'typescript'
 
-import type { IncidentReport, PcapRing, PcapRingOptions } from '../../src/index.js'
+import type { IncidentReport, PcapRing } from '../../src/index.js'
 import { jumps, readEvidence, sizes } from '../support/evidence.js'
-import { type Ended, Host, type HostApi, runHost } from '../support/host.js'
+import { type Ended, Host, runHost } from '../support/host.js'
 import { judgeFiles, reportsIn } from '../support/incident-files.js'
 import { makePair, noNamespaces } from '../support/netns.js'
 import { noSender, send } from '../support/sender.js'
@@ -70,36 +70,6 @@ const quick: [what: string, script: Parameters<typeof runHost<object>>[2]][] = [
         ({ code }) => code,
       )
       console.log(await started, true, true, ring.mode)
-    },
-  ],
-  [
-    'start() aborted, then closed',
-    async ({ PcapRing }, options) => {
-      const ring = new PcapRing(options)
-      const stop = new AbortController()
-      const started = ring.start({ signal: stop.signal }).then(
-        () => 'started',
-        (error) => (error === stop.signal.reason ? 'ERR_PCAP_CLOSED' : error),
-      )
-      stop.abort()
-      const outcome = await started
-      const { mode } = ring
-      await ring.close()
-      console.log(outcome, true, mode === 'idle', ring.mode)
-    },
-  ],
-  [
-    'start() with a signal that was aborted before, then closed',
-    async ({ PcapRing }, options) => {
-      const ring = new PcapRing(options)
-      const signal = AbortSignal.abort()
-      const outcome = await ring.start({ signal }).then(
-        () => 'started',
-        (error) => (error === signal.reason ? 'ERR_PCAP_CLOSED' : error),
-      )
-      const { mode } = ring
-      await ring.close()
-      console.log(outcome, true, mode === 'idle', ring.mode)
     },
   ],
   [
@@ -311,105 +281,6 @@ test('close() at any moment of the start, again and again', { skip }, async (t) 
   t.equal(reports.length, 10)
   judgeFiles(t, reports)
 })
-
-test('a signal that is aborted once the ring is started: it goes on, and ends by itself', { skip }, async (t) => {
-  const { here } = makePair(t)
-  const directory = t.testdir({})
-  const running = runHost(
-    t,
-    { netns: here.name, nodeArgs: ['--unhandled-rejections=strict'] },
-    async ({ PcapRing, once }, options) => {
-      const ring = new PcapRing(options)
-      const stop = new AbortController()
-      await ring.start({ signal: stop.signal })
-      stop.abort()
-      await once(ring, 'stats')
-      const { mode } = ring
-      await ring.close()
-      console.log(mode)
-    },
-    { device: here.device, directory },
-  )
-  t.same(await running.ended, { ...fine, stdout: 'capture\n' })
-  t.same(readdirSync(directory), [])
-})
-
-/** How a manual capture's signal is used there; the capture is to end by itself, the process with it. */
-const aborts: [what: string, abort: (api: HostApi<Record<string, unknown>>, options: PcapRingOptions) => unknown][] = [
-  [
-    'in the midst of the capture',
-    async ({ PcapRing, untilStats }, options) => {
-      const ring = new PcapRing(options)
-      await ring.start()
-      const stop = new AbortController()
-      const incident = ring.capture({ id: 'x', signal: stop.signal })
-      await untilStats(ring, () => incident.packets >= 100)
-      stop.abort()
-      const { packets, capped } = await incident.finished
-      await ring.close()
-      console.log(packets >= 100, capped, ring.incidents.length)
-    },
-  ],
-  [
-    'before the capture',
-    async ({ PcapRing, untilStats }, options) => {
-      const ring = new PcapRing(options)
-      await ring.start()
-      await untilStats(ring, (stats) => (stats.ring?.packets ?? 0) >= 100)
-      const { packets, capped } = await ring.capture({ id: 'x', signal: AbortSignal.abort() }).finished
-      await ring.close()
-      console.log(packets === 0, capped, ring.incidents.length)
-    },
-  ],
-  [
-    'after its end',
-    async ({ PcapRing }, options) => {
-      const ring = new PcapRing(options)
-      await ring.start()
-      const stop = new AbortController()
-      const { packets } = await ring.capture({ id: 'x', signal: stop.signal, cap: { packets: 20 } }).finished
-      stop.abort()
-      await ring.close()
-      console.log(packets === 20, null, ring.incidents.length)
-    },
-  ],
-  [
-    'after close()',
-    async ({ PcapRing, untilStats }, options) => {
-      const ring = new PcapRing(options)
-      await ring.start()
-      const stop = new AbortController()
-      const incident = ring.capture({ id: 'x', signal: stop.signal })
-      await untilStats(ring, () => incident.packets >= 100)
-      const closed = ring.close()
-      stop.abort()
-      await closed
-      const { packets, capped } = await incident.finished
-      stop.abort()
-      console.log(packets >= 100, capped, ring.incidents.length)
-    },
-  ],
-]
-for (const [what, abort] of aborts) {
-  test(`the signal of a manual capture aborted ${what}`, { skip }, async (t) => {
-    const { here, there } = makePair(t)
-    const directory = t.testdir({})
-    const sending = send(t, there, { count: 20_000 })
-    const running = runHost(t, { netns: here.name, nodeArgs: ['--unhandled-rejections=strict'] }, abort, {
-      device: here.device,
-      directory,
-      statsInterval: 50,
-    })
-    t.same(await running.ended, { ...fine, stdout: 'true null 0\n' })
-    await sending.stop()
-    const reports = reportsIn(t, directory)
-    t.same(
-      reports.map(({ id, error, kind }) => [id, error, kind]),
-      [['x', null, 'manual']],
-    )
-    judgeFiles(t, reports)
-  })
-}
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   test(`${signal} to a host that does not listen for it: the next start recovers`, { skip }, async (t) => {

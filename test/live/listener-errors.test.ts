@@ -219,6 +219,37 @@ for (const way of ways) {
   })
 }
 
+test('close() of a ring that died is told of, although unref() was called', { skip }, async (t) => {
+  const pair = makePair(t)
+  const directory = t.testdir({})
+  const running = runHost(
+    t,
+    { netns: pair.here.name },
+    async ({ PcapRing, once, untilStats }: Api, options: PcapRingOptions) => {
+      const other = setInterval(() => {}, 1_000)
+      const ring = new PcapRing(options).unref()
+      const died = once(ring, 'error')
+      await ring.start()
+      await untilStats(ring, (stats) => stats.ring?.packets === 50)
+      await ring.freeze({ id: 'open' }).flushed
+      console.log('recording')
+      const [{ code }] = (await died) as [NodeJS.ErrnoException]
+      clearInterval(other)
+      await ring.close()
+      console.log(code, ring.mode)
+    },
+    optionsOf(pair.here.device, directory),
+  )
+  const sending = send(t, pair.there, { count: 20_000 })
+  await running.until(/^recording$/m)
+  removeDevice(pair.here)
+  comeBackAsTunnel(pair.here)
+  const ended = await running.ended
+  await sending.stop()
+  t.same(ended, { status: 0, signal: null, stdout: 'recording\nERR_PCAP_DEVICE_GONE closed\n', stderr: '' })
+  judgeFiles(t, reportsIn(t, directory))
+})
+
 test('an error that nobody listens to is an uncaught exception, as of every emitter', { skip }, async (t) => {
   const pair = makePair(t)
   const directory = t.testdir({})
