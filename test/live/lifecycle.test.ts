@@ -25,27 +25,40 @@ async function startOnce(t: Test, netns: string, options: object): Promise<void>
 
 const fine = { status: 0, signal: null, stderr: '' }
 
-test('closed on an idle device, the process ends by itself', { skip }, async (t) => {
-  const { here } = makePair(t)
-  const options = { device: here.device, directory: t.testdir({}) }
-  const { ended } = runHost(
-    t,
-    { netns: here.name, nodeArgs: ['--unhandled-rejections=strict'] },
-    async ({ PcapRing, once }, options) => {
-      const ring = new PcapRing(options)
-      await ring.start()
-      await once(ring, 'stats')
-      const start = process.hrtime.bigint()
-      await ring.close()
-      console.log(Number(process.hrtime.bigint() - start) / 1e6)
-    },
-    options,
-  )
-  const { stdout, ...how } = await ended
-  t.same(how, fine)
-  // latency + 1 s, threefold.
-  t.ok(Number(stdout) < 3_300, `close() took ${stdout} ms`)
-})
+for (const latency of [100, 1_000]) {
+  for (const incidents of [0, 2]) {
+    test(`closed on an idle device, latency ${latency} ms, ${incidents} incidents open`, { skip }, async (t) => {
+      const { here } = makePair(t)
+      const options = { device: here.device, directory: t.testdir({}), latency }
+      const running = runHost(
+        t,
+        { netns: here.name, nodeArgs: ['--unhandled-rejections=strict'] },
+        async ({ PcapRing, once }, { incidents, ...options }) => {
+          const ring = new PcapRing(options)
+          await ring.start()
+          await once(ring, 'stats')
+          if (incidents > 0) await ring.freeze({ id: 'one' }).flushed
+          // The latest moment there is: its boundary is still to be crossed.
+          if (incidents > 0) ring.capture({ id: 'two' })
+          const start = process.hrtime.bigint()
+          await ring.close()
+          console.log(Number(process.hrtime.bigint() - start) / 1e6)
+        },
+        { ...options, incidents },
+      )
+      const { stdout, ...how } = await running.ended
+      t.same(how, fine)
+      // latency + 1 s, threefold.
+      t.ok(Number(stdout) < 3 * (latency + 1_000), `close() took ${stdout} ms`)
+      const reports = reportsIn(t, options.directory)
+      t.same(
+        reports.map(({ id, error, packets }) => [id, error, packets]),
+        ['one', 'two'].slice(0, incidents).map((id) => [id, null, 0]),
+      )
+      judgeFiles(t, reports)
+    })
+  }
+}
 
 const quick: [what: string, script: Parameters<typeof runHost<object>>[2]][] = [
   [
@@ -306,7 +319,9 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     await startOnce(t, here.name, options)
     const [report] = reportsIn(t, options.directory)
     t.equal(report?.recovered, true)
-    t.same(readEvidence(report as IncidentReport).wrong, [])
+    const { frames, wrong } = readEvidence(report as IncidentReport)
+    t.same(wrong, [])
+    t.same(jumps(frames), [])
   })
 }
 
