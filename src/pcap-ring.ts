@@ -331,7 +331,8 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
     for (const { incident } of this.#open.values()) {
       if (incident.id === id) throw new PcapRingError('ERR_PCAP_FILE_EXISTS', `incident ${id} is open in this ring`)
     }
-    // Resolved when the ring was made: nothing to normalise, which at every freeze would be Node's slowest part of it.
+    // Not join(): the directory was resolved when the ring was made, and normalising it at each freeze only makes V8's
+    // optimiser start sooner.
     const stem = `${this.#settings.directory}/incident_${id}`
     const handle = ++this.#lastHandle
     const control = makeIncident({
