@@ -1,5 +1,4 @@
 import { EventEmitter } from 'node:events'
-import { join } from 'node:path'
 
 import { emptyStats } from './empty-stats.js'
 import type { PcapRingErrorCode } from './errors.js'
@@ -332,7 +331,9 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
     for (const { incident } of this.#open.values()) {
       if (incident.id === id) throw new PcapRingError('ERR_PCAP_FILE_EXISTS', `incident ${id} is open in this ring`)
     }
-    const stem = join(this.#settings.directory, `incident_${id}`)
+    // Not join(): the directory was resolved when the ring was made, and normalising it at each freeze only makes V8's
+    // optimiser start sooner.
+    const stem = `${this.#settings.directory}/incident_${id}`
     const handle = ++this.#lastHandle
     const control = makeIncident({
       id,
@@ -462,6 +463,8 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
         this.#closing ??= new Promise((resolve) => {
           this.#closed = resolve
         })
+        // It closes by itself from here on, and whoever awaits close() must hear of it.
+        this.#native?.ref()
         this.#emit('error', toError(json))
         break
       case 'closed':

@@ -5,7 +5,7 @@ import { type Test, test } from 'tap'
 import type { IncidentReport, PcapRing } from '../../src/index.js'
 import { jumps, readEvidence, sizes } from '../support/evidence.js'
 import { Host } from '../support/host.js'
-import { connect, down, makePair, noNamespaces, type Pair, sh, up } from '../support/netns.js'
+import { connect, down, makePair, noNamespaces, type Pair, removeDevice, sh, up } from '../support/netns.js'
 import { frameOf, noSender, send } from '../support/sender.js'
 
 const skip = noNamespaces || noSender
@@ -66,7 +66,7 @@ const ways = {
   down: { code: 'ERR_PCAP_DEVICE_DOWN', away: ({ here }: Pair) => down(here), back: ({ here }: Pair) => up(here) },
   deleted: {
     code: 'ERR_PCAP_DEVICE_GONE',
-    away: ({ here }: Pair) => sh('ip', '-n', here.name, 'link', 'del', here.device),
+    away: ({ here }: Pair) => removeDevice(here),
     back: connect,
   },
 } as const

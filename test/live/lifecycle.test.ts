@@ -1,23 +1,17 @@
 // Every way a host can end: the process ends, too, and its files are whole.
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { type Test, test } from 'tap'
+import { transpile } from 'typescript'
 
-import type { IncidentReport } from '../../src/index.js'
+import type { IncidentReport, PcapRing } from '../../src/index.js'
 import { jumps, readEvidence, sizes } from '../support/evidence.js'
 import { type Ended, Host, runHost } from '../support/host.js'
+import { judgeFiles, reportsIn } from '../support/incident-files.js'
 import { makePair, noNamespaces } from '../support/netns.js'
-import { frameOf, noSender, send } from '../support/sender.js'
+import { noSender, send } from '../support/sender.js'
 
 const skip = noNamespaces || noSender
-
-/** Of incident files; what else is there is told under its own name. */
-function reportsIn(t: Test, directory: string): IncidentReport[] {
-  const names = readdirSync(directory).sort()
-  const ids = names.filter((name) => name.endsWith('.json')).map((name) => name.slice('incident_'.length, -5))
-  t.same(names, ids.flatMap((id) => [`incident_${id}.json`, `incident_${id}.pcap`]).sort(), 'whole files only')
-  return ids.map((id) => JSON.parse(readFileSync(`${directory}/incident_${id}.json`, 'utf8')) as IncidentReport)
-}
 
 /** What the host's next life begins with. */
 async function startOnce(t: Test, netns: string, options: object): Promise<void> {
@@ -31,27 +25,40 @@ async function startOnce(t: Test, netns: string, options: object): Promise<void>
 
 const fine = { status: 0, signal: null, stderr: '' }
 
-test('closed on an idle device, the process ends by itself', { skip }, async (t) => {
-  const { here } = makePair(t)
-  const options = { device: here.device, directory: t.testdir({}) }
-  const { ended } = runHost(
-    t,
-    { netns: here.name, nodeArgs: ['--unhandled-rejections=strict'] },
-    async ({ PcapRing, once }, options) => {
-      const ring = new PcapRing(options)
-      await ring.start()
-      await once(ring, 'stats')
-      const start = process.hrtime.bigint()
-      await ring.close()
-      console.log(Number(process.hrtime.bigint() - start) / 1e6)
-    },
-    options,
-  )
-  const { stdout, ...how } = await ended
-  t.same(how, fine)
-  // latency + 1 s, threefold.
-  t.ok(Number(stdout) < 3_300, `close() took ${stdout} ms`)
-})
+for (const latency of [100, 1_000]) {
+  for (const incidents of [0, 2]) {
+    test(`closed on an idle device, latency ${latency} ms, ${incidents} incidents open`, { skip }, async (t) => {
+      const { here } = makePair(t)
+      const options = { device: here.device, directory: t.testdir({}), latency }
+      const running = runHost(
+        t,
+        { netns: here.name, nodeArgs: ['--unhandled-rejections=strict'] },
+        async ({ PcapRing, once }, { incidents, ...options }) => {
+          const ring = new PcapRing(options)
+          await ring.start()
+          await once(ring, 'stats')
+          if (incidents > 0) await ring.freeze({ id: 'one' }).flushed
+          // The latest moment there is: its boundary is still to be crossed.
+          if (incidents > 0) ring.capture({ id: 'two' })
+          const start = process.hrtime.bigint()
+          await ring.close()
+          console.log(Number(process.hrtime.bigint() - start) / 1e6)
+        },
+        { ...options, incidents },
+      )
+      const { stdout, ...how } = await running.ended
+      t.same(how, fine)
+      // latency + 1 s, threefold.
+      t.ok(Number(stdout) < 3 * (latency + 1_000), `close() took ${stdout} ms`)
+      const reports = reportsIn(t, options.directory)
+      t.same(
+        reports.map(({ id, error, packets }) => [id, error, packets]),
+        ['one', 'two'].slice(0, incidents).map((id) => [id, null, 0]),
+      )
+      judgeFiles(t, reports)
+    })
+  }
+}
 
 const quick: [what: string, script: Parameters<typeof runHost<object>>[2]][] = [
   [
@@ -79,19 +86,17 @@ const quick: [what: string, script: Parameters<typeof runHost<object>>[2]][] = [
     },
   ],
   [
-    'start() aborted, then closed',
-    async ({ PcapRing }, options) => {
+    'close() in the tick of start(), and nothing awaited',
+    ({ PcapRing }, options) => {
       const ring = new PcapRing(options)
-      const stop = new AbortController()
-      const started = ring.start({ signal: stop.signal }).then(
-        () => 'started',
-        (error) => (error === stop.signal.reason ? 'ERR_PCAP_CLOSED' : error),
-      )
-      stop.abort()
-      const outcome = await started
-      const { mode } = ring
-      await ring.close()
-      console.log(outcome, true, mode === 'idle', ring.mode)
+      void ring.start()
+      void ring.close()
+      void ring.close()
+      let closes = 0
+      ring.on('close', () => void closes++)
+      process.on('exit', () => {
+        ring.start().catch(({ code }) => console.log(code, closes === 1, true, ring.mode))
+      })
     },
   ],
 ]
@@ -101,6 +106,7 @@ for (const [what, script] of quick) {
     const options = { device: here.device, directory: t.testdir({}) }
     const running = runHost(t, { netns: here.name, nodeArgs: ['--unhandled-rejections=strict'] }, script, options)
     t.same(await running.ended, { ...fine, stdout: 'ERR_PCAP_CLOSED true true closed\n' })
+    t.same(readdirSync(options.directory), [])
   })
 }
 
@@ -132,12 +138,27 @@ const ends: { what: string; how: Partial<Ended>; end: Parameters<typeof runHost<
   {
     what: 'close()',
     how: fine,
-    end: ({ state }) => (state.ring as AsyncDisposable & { close(): Promise<void> }).close(),
+    end: ({ state }) => (state.ring as PcapRing).close(),
+  },
+  {
+    what: 'close(), twice, and nothing awaited',
+    how: fine,
+    end: ({ state }) => {
+      void (state.ring as PcapRing).close()
+      void (state.ring as PcapRing).close()
+    },
   },
   {
     what: 'asyncDispose',
     how: fine,
     end: ({ state }) => (state.ring as AsyncDisposable)[Symbol.asyncDispose](),
+  },
+  {
+    what: 'unref(), and the end of all else',
+    how: fine,
+    end: ({ state }) => {
+      ;(state.ring as PcapRing).unref()
+    },
   },
   { what: 'process.exit()', how: { status: 3, signal: null }, end: () => process.exit(3) },
   {
@@ -198,17 +219,81 @@ for (const { what, how, end } of ends) {
       reports.map(({ id }) => id),
       ['one', 'two'],
     )
-    for (const report of reports) {
-      const { frames, wrong } = readEvidence(report)
-      t.same(wrong, [])
-      t.same(jumps(frames), [])
-      t.match(report, { error: null, capped: null, loss: { kernel: 0, interface: 0, writer: 0 } })
-      t.equal(report.recovered, false)
-    }
+    judgeFiles(t, reports)
+    for (const report of reports) t.match(report, { error: null, capped: null })
     t.equal(sizes(reports[0] as IncidentReport)['pre-buffer'], 500)
     t.same(Object.keys(sizes(reports[1] as IncidentReport)), ['capture'])
   })
 }
+
+test('await using, with an incident open', { skip }, async (t) => {
+  const { here, there } = makePair(t)
+  const directory = t.testdir({})
+  // This language's newest: Node 20 is given what it is compiled to, with its helpers.
+  const source = transpile(
+    `async function run({ PcapRing, untilStats }, options) {
+      let outside
+      {
+        await using ring = new PcapRing(options)
+        outside = ring
+        await ring.start()
+        await untilStats(ring, (stats) => stats.ring.packets === 500)
+        await ring.freeze({ id: 'x' }).flushed
+        await untilStats(ring, () => ring.incidents[0].packets > 700)
+      }
+      console.log(outside.mode)
+    }`,
+    { target: 9 /* ES2022 */ },
+  )
+  const run = new Function('api', 'options', `${source}\nreturn run(api, options)`) as () => unknown
+  const options = { device: here.device, directory, statsInterval: 50 }
+  const running = runHost(t, { netns: here.name, nodeArgs: ['--unhandled-rejections=strict'] }, run, options)
+  const sending = send(t, there, { count: 20_000, pps: 2_000 })
+  t.same(await running.ended, { ...fine, stdout: 'closed\n' })
+  await sending.stop()
+  const reports = reportsIn(t, directory)
+  t.same(
+    reports.map(({ id, error }) => [id, error]),
+    [['x', null]],
+  )
+  judgeFiles(t, reports)
+  t.equal(sizes(reports[0] as IncidentReport)['pre-buffer'], 500)
+})
+
+test('close() at any moment of the start, again and again', { skip }, async (t) => {
+  const { here, there } = makePair(t)
+  const directory = t.testdir({})
+  const sending = send(t, there, { count: 20_000 })
+  const running = runHost(
+    t,
+    { netns: here.name, nodeArgs: ['--unhandled-rejections=strict'] },
+    async ({ PcapRing }, options) => {
+      const outcomes = new Set<string>()
+      // More and more turns, until it takes no more for the ring to be started.
+      for (let turns = 1, started = 0; started < 10; turns *= 1.3) {
+        const ring = new PcapRing(options)
+        const outcome = ring.start().then(
+          () => 'started',
+          ({ code }) => code,
+        )
+        for (let i = 0; i < turns && ring.mode === 'idle'; i++) await new Promise((resolve) => setImmediate(resolve))
+        if (ring.mode === 'capture') {
+          started++
+          void ring.freeze()
+        }
+        await ring.close()
+        outcomes.add(await outcome)
+      }
+      console.log([...outcomes].sort().join(' '))
+    },
+    { device: here.device, directory },
+  )
+  t.same(await running.ended, { ...fine, stdout: 'ERR_PCAP_CLOSED started\n' })
+  await sending.stop()
+  const reports = reportsIn(t, directory)
+  t.equal(reports.length, 10)
+  judgeFiles(t, reports)
+})
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   test(`${signal} to a host that does not listen for it: the next start recovers`, { skip }, async (t) => {
@@ -234,105 +319,11 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     await startOnce(t, here.name, options)
     const [report] = reportsIn(t, options.directory)
     t.equal(report?.recovered, true)
-    t.same(readEvidence(report as IncidentReport).wrong, [])
+    const { frames, wrong } = readEvidence(report as IncidentReport)
+    t.same(wrong, [])
+    t.same(jumps(frames), [])
   })
 }
-
-test('main thread and workers at once, one of them terminated while it records', { skip }, async (t) => {
-  const { here, there } = makePair(t)
-  const directory = t.testdir({})
-  const running = runHost(
-    t,
-    { netns: here.name },
-    async ({ PcapRing, untilStats, once, require }, options) => {
-      const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads')
-      const inWorker = `
-        const { parentPort, workerData } = require('node:worker_threads')
-        const { PcapRing } = require(process.env.PCAP_RING_ROOT + '/lib/index.js')
-        ;(async () => {
-          const ring = new PcapRing(workerData.options)
-          await ring.start()
-          await new Promise((resolve) => {
-            ring.on('stats', (stats) => stats.ring.packets === 500 && resolve())
-          })
-          const incident = ring.freeze({ id: workerData.id })
-          await incident.flushed
-          parentPort.postMessage('recording')
-          parentPort.once('message', async (what) => {
-            if (what === 'throw') throw new Error('in the worker')
-            await incident.resolve()
-            await ring.close()
-            parentPort.postMessage('closed')
-          })
-        })()`
-      const workers = ['terminated', 'thrown', 'resolved'].map(
-        (id) => new Worker(inWorker, { eval: true, workerData: { options, id } }),
-      )
-      const ring = new PcapRing(options)
-      await ring.start()
-      await untilStats(ring, (stats) => stats.ring?.packets === 500)
-      const incident = ring.freeze({ id: 'main' })
-      await Promise.all([incident.flushed, ...workers.map((worker) => once(worker, 'message'))])
-      const [terminated, thrown, resolved] = workers as [(typeof workers)[0], (typeof workers)[0], (typeof workers)[0]]
-      const code = await terminated.terminate()
-      const failed = once(thrown, 'error')
-      thrown.postMessage('throw')
-      const [error] = (await failed) as [Error]
-      const ended = [once(resolved, 'exit'), once(resolved, 'message')]
-      resolved.postMessage('resolve')
-      await Promise.all(ended.slice(1))
-      resolved.postMessage('end')
-      await resolved.terminate()
-      await untilStats(ring, () => incident.packets > 1_000)
-      await incident.resolve()
-      await ring.close()
-      console.log(code, error.message)
-    },
-    { device: here.device, directory, statsInterval: 50, kernelBuffer: 8 * 1024 * 1024 },
-  )
-  const sending = send(t, there, { count: 40_000, pps: 2_000 })
-  t.same(await running.ended, { ...fine, stdout: '1 in the worker\n' })
-  await sending.stop()
-  const reports = reportsIn(t, directory)
-  t.same(reports.map(({ id }) => id).sort(), ['main', 'resolved', 'terminated', 'thrown'])
-  for (const report of reports) {
-    const { frames, wrong } = readEvidence(report)
-    t.same(wrong, [], report.id)
-    t.same(jumps(frames), [], report.id)
-    t.equal(report.error, null)
-    t.equal(sizes(report)['pre-buffer'], 500)
-  }
-})
-
-test('a worker terminated inside a listener takes nobody with it', { skip }, async (t) => {
-  const { here } = makePair(t)
-  const directory = t.testdir({})
-  const running = runHost(
-    t,
-    { netns: here.name },
-    async ({ once, require }, options) => {
-      const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads')
-      const inWorker = `
-        const { parentPort, workerData } = require('node:worker_threads')
-        const { PcapRing } = require(process.env.PCAP_RING_ROOT + '/lib/index.js')
-        const ring = new PcapRing(workerData)
-        ring.on('flush', () => {
-          parentPort.postMessage('busy')
-          for (;;);
-        })
-        ring.start().then(() => ring.freeze({ id: 'x' }))`
-      const worker = new Worker(inWorker, { eval: true, workerData: options })
-      await once(worker, 'message')
-      console.log(await worker.terminate())
-    },
-    { device: here.device, directory },
-  )
-  t.same(await running.ended, { ...fine, stdout: '1\n' })
-  t.same(
-    reportsIn(t, directory).map(({ id, error }) => [id, error]),
-    [['x', null]],
-  )
-})
 
 test('the event loop blocked for two seconds during an incident: nothing is lost', { skip }, async (t) => {
   const { here, there } = makePair(t)
@@ -362,67 +353,4 @@ test('the event loop blocked for two seconds during an incident: nothing is lost
   t.same(jumps(frames), [])
   t.same(report.loss, { kernel: 0, interface: 0, writer: 0 })
   t.ok(frames.length > 500 + 5_000, `${frames.length} frames`)
-})
-
-test('two rings on one device, with filters and snaplens of their own', { skip }, async (t) => {
-  const { here, there } = makePair(t)
-  const host = await Host.start(t, { netns: here.name })
-  interface State {
-    rings: InstanceType<typeof import('../../src/index.js').PcapRing>[]
-  }
-  await host.call<State, void, object[]>(
-    async ({ PcapRing, state }, all) => {
-      state.rings = all.map((options) => new PcapRing(options))
-      await Promise.all(state.rings.map((ring) => ring.start()))
-    },
-    [{ snaplen: 64 }, { filter: 'greater 500' }].map((more) => ({
-      device: here.device,
-      directory: t.testdir({}),
-      ...more,
-    })),
-  )
-  await send(t, there, { count: 200, size: 400 }).sent
-  await send(t, there, { count: 100, first: 200, size: 600 }).sent
-  const reports = await host.call<State, IncidentReport[]>(({ state }) =>
-    Promise.all(
-      state.rings.map(async (ring) => {
-        const report = await ring.freeze({ resolution: { packets: 0 } }).resolve()
-        await ring.close()
-        return report
-      }),
-    ),
-  )
-  const [cut, filtered] = reports.map((report) => readEvidence(report).frames)
-  t.equal(cut?.length, 300)
-  t.ok(cut?.every(({ caplen }) => caplen === 64))
-  t.same(
-    filtered?.map(({ data }) => frameOf(data).number),
-    Array.from({ length: 100 }, (_, i) => 200 + i),
-  )
-  t.ok(filtered?.every(({ caplen }) => caplen === 600))
-})
-
-test('a start, an incident and a close leave nothing in the process', { skip }, async (t) => {
-  const { here, there } = makePair(t)
-  const host = await Host.start(t, { netns: here.name, nodeArgs: ['--expose-gc'] })
-  const sending = send(t, there, { count: 20_000 })
-  const found = await host.call<unknown, { fd: number; task: number }[], object>(
-    async ({ PcapRing, require }, options) => {
-      const { readdirSync } = require('node:fs') as typeof import('node:fs')
-      const found: { fd: number; task: number }[] = []
-      for (let i = 0; i < 15; ++i) {
-        const ring = new PcapRing(options)
-        await ring.start()
-        const incident = ring.freeze({ resolution: { packets: 0 } })
-        await incident.resolve()
-        await ring.close()
-        gc?.()
-        if (i >= 3) found.push({ fd: readdirSync('/proc/self/fd').length, task: readdirSync('/proc/self/task').length })
-      }
-      return found
-    },
-    { device: here.device, directory: t.testdir({}) },
-  )
-  await sending.stop()
-  t.equal(new Set(found.map((one) => JSON.stringify(one))).size, 1, JSON.stringify(found))
 })

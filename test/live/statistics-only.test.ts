@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { type Test, test } from 'tap'
 
 import type { IncidentReport, PcapRing, PcapRingOptions, Stats } from '../../src/index.js'
-import { jumps, readEvidence } from '../support/evidence.js'
-import { Host } from '../support/host.js'
+import { jumps, readEvidence, sizes } from '../support/evidence.js'
+import { Host, runHost } from '../support/host.js'
 import { installedCopy } from '../support/installed.js'
 import { connect, countersOf, down, makePair, noNamespaces, noTool, sh, up } from '../support/netns.js'
 import { noSender, send } from '../support/sender.js'
@@ -31,6 +31,11 @@ interface State {
   warnings: { code: string; message: string }[]
   stats: Stats[]
   events: string[]
+  report?: Promise<IncidentReport> | undefined
+  /** Rings and incidents made, and those of them that were collected. */
+  made: number
+  collected: number
+  registry: FinalizationRegistry<null>
 }
 
 const startRing = async (
@@ -39,6 +44,10 @@ const startRing = async (
 ): Promise<string> => {
   const ring = new PcapRing(options)
   Object.assign(state, { ring, warnings: [], stats: [], events: [] })
+  state.made = (state.made ?? 0) + 1
+  state.collected ??= 0
+  state.registry ??= new FinalizationRegistry(() => void state.collected++)
+  state.registry.register(ring, null)
   ring.on('warning', ({ code, message }) => state.warnings.push({ code, message }))
   ring.on('stats', (stats) => state.stats.push(stats))
   for (const name of ['freeze', 'flush', 'cap', 'resolve', 'error'] as const) {
@@ -65,44 +74,37 @@ for (const [who, wrap] of Object.entries(without)) {
     t.equal(await host.call<State, string, PcapRingOptions>(startRing, options), 'statistics')
 
     await send(t, pair.there, { count: 1_000, pps: 5_000, size: 200 }).sent
-    const taken = await host.call<State, { report: IncidentReport; file: string | null; flushed: unknown }>(
-      async ({ state, untilStats }) => {
-        await untilStats(state.ring, ({ total }) => total.packets >= 1_000)
-        const incident = state.ring.freeze({ reason: 'figures only', resolution: { packets: 50 } })
-        const flushed = await incident.flushed
-        await untilStats(state.ring, () => true)
-        ;(globalThis as { incident?: unknown }).incident = incident
-        return { report: null as never, file: incident.file, flushed }
-      },
-    )
+    const taken = await host.call<State, { file: string | null; flushed: unknown }>(async ({ state, untilStats }) => {
+      await untilStats(state.ring, ({ total }) => total.packets >= 1_000)
+      const incident = state.ring.freeze({ reason: 'figures only', resolution: { packets: 50 } })
+      const flushed = await incident.flushed
+      await untilStats(state.ring, () => true)
+      state.made++
+      state.registry.register(incident, null)
+      return { file: incident.file, flushed }
+    })
     t.equal(taken.file, null)
     t.same(taken.flushed, [])
     await send(t, pair.here, { count: 500, pps: 5_000, size: 100 }).sent
-    const { report, state } = await host.call<State, { report: IncidentReport; state: Omit<State, 'ring'> }>(
-      async ({ state, untilStats }) => {
-        await untilStats(state.ring, ({ total }) => total.packets >= 1_500)
-        const [incident] = state.ring.incidents
-        const report = (await incident?.resolve()) as IncidentReport
-        gc?.()
-        await state.ring.close()
-        gc?.()
-        const { warnings, stats, events } = state
-        return { report, state: { warnings, stats, events } }
-      },
-    )
+    const { report, state } = await host.call<
+      State,
+      { report: IncidentReport; state: Pick<State, 'warnings' | 'stats' | 'events'> }
+    >(async ({ state, untilStats }) => {
+      await untilStats(state.ring, ({ total }) => total.packets >= 1_500)
+      const [incident] = state.ring.incidents
+      const report = (await incident?.resolve()) as IncidentReport
+      gc?.()
+      await state.ring.close()
+      const { warnings, stats, events } = state
+      return { report, state: { warnings, stats, events } }
+    })
     const counters = countersOf(pair.here)
 
-    await t.test('one warning of the mode, with the remedy, and one of the filter', async (t) => {
-      t.same(
-        state.warnings.filter(({ code }) => code === 'ERR_PCAP_PERMISSION').length,
-        1,
-        JSON.stringify(state.warnings),
-      )
-      t.match(state.warnings[0]?.message, /CAP_NET_RAW.*setcap.*--cap-add.*root/)
-      t.ok(
-        state.warnings.some(({ message }) => /filter/.test(message) && /not applied/.test(message)),
-        'a filter is warned of as not applied',
-      )
+    await t.test('one warning, with the remedy, which tells of the filter, too', async (t) => {
+      t.match(state.warnings, [
+        { code: 'ERR_PCAP_PERMISSION', message: /CAP_NET_RAW.*setcap.*--cap-add.*root.*filter is not applied/ },
+      ])
+      t.equal(state.warnings.length, 1)
     })
     await t.test("the figures are the interface's", async (t) => {
       const last = state.stats.at(-1) as Stats
@@ -152,11 +154,19 @@ for (const [who, wrap] of Object.entries(without)) {
       t.same(JSON.parse(readFileSync(join(directory, `incident_${report.id}.json`), 'utf8')), report)
       t.same(state.events, ['freeze', 'flush', 'resolve'])
     })
-    t.same(await host.call<State, unknown>(() => process.exit(0)).catch(() => host.ended), {
-      status: 0,
-      signal: null,
-      stdout: '',
-      stderr: '',
+    await t.test('all of it is collected, and the process ends as it should', async (t) => {
+      const left = await host.call<State, { made: number; collected: number }>(async ({ state }) => {
+        state.ring = null as never
+        // What is collected is finalised in a later turn.
+        for (let i = 0; i < 100 && state.collected < state.made; i++) {
+          gc?.()
+          await new Promise((resolve) => setImmediate(resolve))
+        }
+        gc?.()
+        return { made: state.made, collected: state.collected }
+      })
+      t.same(left, { made: 3, collected: 3 }, 'the ring that was refused, the ring, its incident')
+      t.same(await host.exit(), { status: 0, signal: null, stdout: '', stderr: '' })
     })
   })
 }
@@ -251,22 +261,91 @@ test('a device that goes down, away and comes back', { skip }, async (t) => {
   t.equal((await host.call<State, string[]>(({ state }) => state.events)).length, 4)
 })
 
+for (const act of ['close()', 'process.exit()'] as const) {
+  for (const kind of ['warning', 'start', 'flush'] as const) {
+    test(`${act} in a listener of ${kind}`, { skip }, async (t) => {
+      const root = installedCopy(t)
+      const pair = makePair(t)
+      const directory = openDirectory(t)
+      const running = runHost(
+        t,
+        {
+          netns: pair.here.name,
+          wrap: without['another user'],
+          root,
+          nodeArgs: ['--unhandled-rejections=strict', '--expose-gc'],
+        },
+        async ({ PcapRing }, { act, kind, options }) => {
+          const ring = new PcapRing(options)
+          ring.on('warning', () => {})
+          ring.on('start', () => ring.freeze({ id: 'x' }))
+          ring.on(kind, async () => {
+            if (act === 'process.exit()') process.exit(3)
+            await ring.close()
+            gc?.()
+            console.log(ring.mode)
+          })
+          // Called from the warning, close() comes before the ring is started.
+          const outcome = await ring.start().then(
+            () => 'started',
+            ({ code }) => code,
+          )
+          console.log(outcome)
+        },
+        { act, kind, options: { device: pair.here.device, directory } },
+      )
+      const { stdout, ...how } = await running.ended
+      t.same(how, { status: act === 'close()' ? 0 : 3, signal: null, stderr: '' })
+      if (act === 'close()') {
+        t.same(
+          stdout.trimEnd().split('\n').sort(),
+          [kind === 'warning' ? 'ERR_PCAP_CLOSED' : 'started', 'closed'].sort(),
+        )
+      }
+      t.same(readdirSync(directory), kind === 'warning' ? [] : ['incident_x.json'])
+    })
+  }
+}
+
 test('CAP_NET_RAW alone is enough', { skip }, async (t) => {
   const root = installedCopy(t)
   const pair = makePair(t)
   const directory = openDirectory(t)
   const wrap = ['setpriv', ...nobody, '--inh-caps=+net_raw', '--ambient-caps=+net_raw', '--bounding-set=-all,+net_raw']
   const host = await Host.start(t, { netns: pair.here.name, wrap, root })
-  const options = { device: pair.here.device, directory }
-  t.equal(await host.call<State, string, PcapRingOptions>(startRing, options), 'capture')
-  await send(t, pair.there, { count: 400 }).sent
-  const report = await host.call<State, IncidentReport>(async ({ state }) => {
-    const report = await state.ring.freeze({ resolution: { packets: 0 } }).resolve()
-    await state.ring.close()
-    return report
+  const rights = await host.call<State, string[]>(({ require }) => {
+    const { readFileSync } = require('node:fs') as typeof import('node:fs')
+    return (readFileSync('/proc/self/status', 'utf8').match(/^(Uid|Gid|Groups|Cap...):.*$/gm) ?? []).map((line) =>
+      line.replace(/\s+/g, ' ').trim(),
+    )
   })
+  const netRaw = '0000000000002000'
+  t.same(rights, [
+    'Uid: 65534 65534 65534 65534',
+    'Gid: 65534 65534 65534 65534',
+    'Groups:',
+    ...['Inh', 'Prm', 'Eff', 'Bnd', 'Amb'].map((which) => `Cap${which}: ${netRaw}`),
+  ])
+  const options: PcapRingOptions = { device: pair.here.device, directory, filter: 'udp', fallback: false }
+  t.equal(await host.call<State, string, PcapRingOptions>(startRing, options), 'capture')
+  await send(t, pair.there, { count: 700 }).sent
+  await host.call<State, unknown>(
+    ({ state }) => state.ring.freeze({ resolution: { packets: 50, duration: '10s' } }).flushed,
+  )
+  await send(t, pair.there, { count: 400, first: 700 }).sent
+  await host.call<State, void>(({ state }) => {
+    state.report = state.ring.incidents[0]?.resolve()
+  })
+  await send(t, pair.there, { count: 100, first: 1_100 }).sent
+  const report = (await host.call<State, IncidentReport | undefined>(({ state }) => state.report)) as IncidentReport
+  const { warnings, events } = await host.call<State, Pick<State, 'warnings' | 'events'>>(async ({ state }) => {
+    await state.ring.close()
+    return { warnings: state.warnings, events: state.events }
+  })
+  t.same({ warnings, events }, { warnings: [], events: ['freeze', 'flush', 'resolve'] })
   const { frames, wrong } = readEvidence(report)
   t.same(wrong, [])
-  t.equal(frames.length, 400)
+  t.same(sizes(report), { 'pre-buffer': 500, attack: 400, resolution: 50 })
   t.same(jumps(frames), [])
+  t.match(report, { mode: 'capture', error: null, loss: { kernel: 0, interface: 0, writer: 0 } })
 })

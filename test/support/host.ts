@@ -164,6 +164,12 @@ export class Host {
     })
   }
 
+  /** Ends it by process.exit(): a crash on the way out shows in how it ended. */
+  async exit(): Promise<Ended> {
+    this.call<unknown, void>(() => process.exit()).catch(() => {})
+    return this.ended
+  }
+
   async kill(signal: NodeJS.Signals): Promise<Ended> {
     if (this.#child.exitCode === null && this.#child.signalCode === null) this.#child.kill(signal)
     return this.ended

@@ -106,6 +106,14 @@ export function connect({ here, there }: Pair): void {
 export const up = ({ name, device }: Namespace): string => sh('ip', '-n', name, 'link', 'set', device, 'up')
 export const down = ({ name, device }: Namespace): string => sh('ip', '-n', name, 'link', 'set', device, 'down')
 
+export const removeDevice = ({ name, device }: Namespace): string => sh('ip', '-n', name, 'link', 'del', device)
+
+/** A device of that name again, with another link type: what a ring cannot go on with. */
+export function comeBackAsTunnel(namespace: Namespace): void {
+  sh('ip', '-n', namespace.name, 'tuntap', 'add', 'dev', namespace.device, 'mode', 'tun')
+  up(namespace)
+}
+
 export interface InterfaceCounters {
   rx: { packets: number; bytes: number }
   tx: { packets: number; bytes: number }
