@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events'
+import { join } from 'node:path'
 
 import { emptyStats } from './empty-stats.js'
 import type { PcapRingErrorCode } from './errors.js'
@@ -331,9 +332,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
     for (const { incident } of this.#open.values()) {
       if (incident.id === id) throw new PcapRingError('ERR_PCAP_FILE_EXISTS', `incident ${id} is open in this ring`)
     }
-    // Not join(): the directory was resolved when the ring was made, and normalising it at each freeze only makes V8's
-    // optimiser start sooner.
-    const stem = `${this.#settings.directory}/incident_${id}`
+    const stem = join(this.#settings.directory, `incident_${id}`)
     const handle = ++this.#lastHandle
     const control = makeIncident({
       id,
