@@ -1,41 +1,42 @@
 #include "engine/gaps.h"
 
-#include <algorithm>
-
 namespace pcap_ring {
 
 void Gaps::Add(const Gap& gap) {
   if (!gaps_.empty()) {
     Gap& last = gaps_.back();
     // Seen at two readings of a counter.
-    if (last.reason == gap.reason && last.to_ns == gap.to_ns && last.counted && gap.counted) {
+    if (last.reason == gap.reason && last.to_ns == gap.to_ns && last.counted == gap.counted && last.exact == gap.exact) {
       last.packets += gap.packets;
-      last.exact = last.exact && gap.exact;
       return;
     }
   }
   if (gaps_.size() == kMost) {
-    for (const GapReason reason : {GapReason::kRing, GapReason::kKernel}) Merge(reason);
+    for (const GapReason reason : {GapReason::kRing, GapReason::kKernel, GapReason::kDeviceDown}) {
+      for (const bool counted : {true, false}) Merge(reason, counted);
+    }
   }
   gaps_.push_back(gap);
 }
 
-// Every other one of that reason is added to the one before it.
-void Gaps::Merge(GapReason reason) {
+// Every other one of these is added to the one before it.
+void Gaps::Merge(GapReason reason, bool counted) {
+  size_t kept = 0;
   Gap* open = nullptr;
-  for (Gap& gap : gaps_) {
-    if (gap.reason != reason || !gap.counted) continue;
-    if (open == nullptr) {
-      open = &gap;
+  for (const Gap& gap : gaps_) {
+    const bool matches = gap.reason == reason && gap.counted == counted;
+    if (matches && open != nullptr) {
+      open->to_ns = gap.to_ns;
+      open->packets += gap.packets;
+      open->exact = open->exact && gap.exact;
+      open = nullptr;
       continue;
     }
-    open->to_ns = gap.to_ns;
-    open->packets += gap.packets;
-    open->exact = open->exact && gap.exact;
-    gap.packets = 0;
-    open = nullptr;
+    gaps_[kept] = gap;
+    if (matches) open = &gaps_[kept];
+    ++kept;
   }
-  std::erase_if(gaps_, [](const Gap& gap) { return gap.counted && gap.packets == 0; });
+  gaps_.resize(kept);
 }
 
 }  // namespace pcap_ring

@@ -6,7 +6,7 @@
 
 namespace pcap_ring {
 
-enum class GapReason { kRing, kKernel };
+enum class GapReason { kRing, kKernel, kDeviceDown };
 
 // Packets that are missing between two that were recorded.
 struct Gap {
@@ -27,7 +27,7 @@ class Gaps {
   std::vector<Gap> Take() { return std::move(gaps_); }
 
  private:
-  void Merge(GapReason reason);
+  void Merge(GapReason reason, bool counted);
 
   std::vector<Gap> gaps_;
 };

@@ -9,16 +9,14 @@ namespace pcap_ring {
 namespace {
 
 constexpr int kBatch = 1024;
-// Each block of the kernel's buffer may have a loss behind it; the interface's counters are read beside.
+// There may be a loss to be placed before each block of the kernel's buffer (libpcap's are 256 KiB, or one packet of the
+// largest), and outages.
 constexpr size_t kSmallestBlock = 64 * 1024;
-constexpr size_t kReadingsBeside = 16;
-// At most, between the stamp of a packet and its place in the buffer. Far less than a block takes to fill, so that no
-// block from before the loss begins as late.
-constexpr int64_t kStampedEarlierNs = 50'000;
+constexpr size_t kBesideBlocks = 16;
 // From a boundary until it is crossed although packets keep coming that are older: something is wrong with the clock.
 constexpr int64_t kHardLimitNs = 900 * kNsPerMs;
 constexpr int64_t kFirstBackOffNs = 100 * kNsPerMs;
-constexpr int64_t kLongestBackOffNs = 2 * kNsPerSec;
+constexpr int64_t kLongestBackOffNs = 250 * kNsPerMs;
 
 int64_t LatencyNs(const EngineContext& context) { return context.config.live.latency_ms * kNsPerMs; }
 
@@ -37,13 +35,13 @@ Status LiveDriver::Open() {
   if (Status status = source_.Open(config.live); !status.ok()) return status;
   if (Status status = counters_.Open(config.live.device); !status.ok()) return status;
   counters_.Read(&interface_);
-  first_missed_ = interface_.rx_missed;
+  missed_ = interface_.rx_missed;
   Pipeline::Config pipeline;
   pipeline.dlt = source_.dlt();
   pipeline.largest_packet = source_.snaplen();
   pipeline.ring_packets = config.ring_packets;
   pipeline.ring_bytes = config.ring_bytes;
-  pipeline.unplaced_losses = static_cast<size_t>(config.live.kernel_buffer) / kSmallestBlock + kReadingsBeside;
+  pipeline.unplaced_losses = static_cast<size_t>(config.live.kernel_buffer) / kSmallestBlock + kBesideBlocks;
   pipeline_ = std::make_unique<Pipeline>(pipeline, context_->queue, context_->listener);
   if (!pipeline_->ok()) return Status::Errno(Code::kKernel, "no memory for the ring", "mmap");
   info_.device = config.live.device;
@@ -74,14 +72,15 @@ void LiveDriver::OnPacket(const Packet& packet) {
   pipeline_->OnPacket(packet);
 }
 
-// The first packet taken after a loss begins a block, and may have been stamped a moment before it could be taken.
-void LiveDriver::OnBlock(int64_t time_ns) {
-  if (pipeline_->next_loss_ns() != kNever) pipeline_->PlaceLoss(time_ns + kStampedEarlierNs);
-}
+void LiveDriver::OnBlock(uintptr_t slot) { pipeline_->loss()->PlaceBySlot(pipeline_->position(), slot); }
 
-void LiveDriver::OnLoss(int64_t before_ns) {
-  const LossMarks::Totals lost = {source_.drops(), interface_.rx_missed - first_missed_};
-  if (pipeline_->SeeLoss(lost, before_ns)) UpdateAttention();
+void LiveDriver::OnDrops(uint32_t packets, uintptr_t slot, int64_t before_ns) {
+  if (slot != 0) {
+    pipeline_->loss()->See({.kernel = packets}, {.slot = slot});
+  } else {
+    pipeline_->loss()->See({.kernel = packets}, {.time_ns = before_ns});
+    UpdateAttention();
+  }
 }
 
 void LiveDriver::PollAndDispatch() {
@@ -96,7 +95,10 @@ void LiveDriver::PollAndDispatch() {
   const int count = source_.open() ? source_.Dispatch(kBatch, this) : 0;
   more_ = count >= kBatch;
   // Empty: whatever was taken before the losses has been handed out.
-  if (count <= 0 && pipeline_->PlaceLoss(kNever)) UpdateAttention();
+  if (count <= 0 && pipeline_->loss()->any_unplaced()) {
+    pipeline_->loss()->PlaceAll(pipeline_->position());
+    UpdateAttention();
+  }
   if (!down_ && (count < 0 || (count == 0 && (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0))) GoDown();
   CrossByTime(count <= 0);
 }
@@ -117,15 +119,23 @@ int LiveDriver::TimeoutMs() const {
   return required_ms < 0 ? timeout_ms : std::min(timeout_ms, required_ms);
 }
 
-void LiveDriver::EndInterval(int64_t now_ns) {
+// False: the device is gone. What its own counters say was lost is placed here, somewhere behind the last look.
+bool LiveDriver::ReadInterface() {
   const bool present = counters_.Read(&interface_);
-  if (source_.open()) source_.ReadLoss(this);
-  OnLoss(RealtimeNs());  // the interface's
+  if (interface_.rx_missed != missed_) {
+    pipeline_->loss()->SeeHere({.interface = interface_.rx_missed - missed_}, pipeline_->position());
+    missed_ = interface_.rx_missed;
+  }
+  return present;
+}
+
+void LiveDriver::EndInterval(int64_t now_ns) {
+  const bool present = ReadInterface();
   // libpcap takes the socket's error away when it is asked for packets, so poll() may not have shown it.
   if (!down_ && !(present && interface_.up)) GoDown();
   const int64_t time_ns = RealtimeNs();
   StatsInterval stats =
-      stats_.End(Mode::kCapture, time_ns, now_ns - interval_start_ns_, pipeline_->totals(), pipeline_->loss_seen());
+      stats_.End(Mode::kCapture, time_ns, now_ns - interval_start_ns_, pipeline_->totals(), pipeline_->loss()->seen());
   stats.ring = pipeline_->ring_state();
   for (const auto& tap : pipeline_->taps()) tap->OnInterval(time_ns);
   context_->listener->OnStats(stats);
@@ -210,7 +220,7 @@ void LiveDriver::Cross(Tap* tap) {
 }
 
 void LiveDriver::Attend(int64_t time_ns) {
-  pipeline_->PlaceLoss(time_ns);
+  pipeline_->loss()->PlaceByTime(pipeline_->position(), time_ns);
   HandleCommands();
   for (const auto& tap : pipeline_->taps()) {
     while (BoundaryOf(*tap) <= time_ns) Cross(tap.get());
@@ -220,7 +230,7 @@ void LiveDriver::Attend(int64_t time_ns) {
 
 void LiveDriver::UpdateAttention() {
   std::erase_if(clocks_, [this](const Clocks& c) { return pipeline_->Find(c.handle) == nullptr; });
-  int64_t next_ns = pipeline_->next_loss_ns();
+  int64_t next_ns = pipeline_->loss()->next_ns();
   for (const auto& tap : pipeline_->taps()) next_ns = std::min(next_ns, BoundaryOf(*tap));
   // Sequentially consistent with Post: either it sees our value overwritten, or we see its command.
   context_->attention.store(next_ns, std::memory_order_seq_cst);
@@ -254,13 +264,14 @@ void LiveDriver::Die(const Status& status) {
 
 void LiveDriver::GoDown() {
   down_ = true;
+  pipeline_->loss()->See({.outages = 1}, {});
   down_since_ns_ = MonotonicNs();
   back_off_ns_ = kFirstBackOffNs;
   next_try_ns_ = down_since_ns_ + back_off_ns_;
   const std::string device = "device \"" + context_->config.live.device + "\"";
   // A device that is being deleted is closed first and found by its name a moment longer. The kernel answers this once
   // the deletion is through.
-  counters_.Read(&interface_);
+  ReadInterface();
   if (if_nametoindex(context_->config.live.device.c_str()) == 0) {
     context_->listener->OnDown({Code::kDeviceGone, device + " is gone; waiting for it to come back", ENODEV, nullptr});
   } else {
@@ -275,7 +286,6 @@ void LiveDriver::TryUp(int64_t now_ns) {
   const bool same = static_cast<int>(if_nametoindex(context_->config.live.device.c_str())) == counters_.index();
   if (source_.open() && (!same || !counters_.Read(&interface_))) {
     if (now_ns - down_since_ns_ < DrainNs(*context_)) return;
-    source_.ReadLoss(this);
     source_.Close();
   }
   if (source_.open()) {
@@ -289,10 +299,9 @@ void LiveDriver::TryUp(int64_t now_ns) {
                         "device \"" + info_.device + "\" came back with another link type; start a new ring"));
       return;
     }
-    const uint64_t missed = interface_.rx_missed - first_missed_;
     counters_ = std::move(counters);
     counters_.Read(&interface_);
-    first_missed_ = interface_.rx_missed - missed;
+    missed_ = interface_.rx_missed;
   }
   down_ = false;
   context_->listener->OnUp();

@@ -32,8 +32,8 @@ class LiveDriver : private LiveSource::Sink {
   };
 
   void OnPacket(const Packet& packet) override;
-  void OnBlock(int64_t time_ns) override;
-  void OnLoss(int64_t before_ns) override;
+  void OnBlock(uintptr_t slot) override;
+  void OnDrops(uint32_t packets, uintptr_t slot, int64_t before_ns) override;
   // Before a packet stamped `time_ns` is taken: losses and boundaries that it shows to be past, and commands.
   void Attend(int64_t time_ns);
   void HandleCommands();
@@ -47,6 +47,7 @@ class LiveDriver : private LiveSource::Sink {
   void Cross(Tap* tap);
   void PollAndDispatch();
   int TimeoutMs() const;
+  bool ReadInterface();
   void EndInterval(int64_t now_ns);
   void Die(const Status& status);
   void GoDown();
@@ -56,7 +57,7 @@ class LiveDriver : private LiveSource::Sink {
   LiveSource source_;
   InterfaceCounters counters_;
   InterfaceCounters::Values interface_;
-  uint64_t first_missed_ = 0;
+  uint64_t missed_ = 0;
   std::unique_ptr<Pipeline> pipeline_;
   StatsKeeper stats_;
   SourceInfo info_;

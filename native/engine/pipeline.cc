@@ -9,8 +9,8 @@ namespace pcap_ring {
 namespace {
 
 const auto kIgnoreSlab = [](Slab*) {};
-// Losses lie at least a block of the kernel's buffer apart, which holds four of the very largest packets.
-constexpr size_t kPacketsToALoss = 4;
+// There may be one before each packet, but there is one a block of the kernel's buffer, at most.
+constexpr size_t kMostMarks = 16 * 1024;
 
 }  // namespace
 
@@ -20,7 +20,7 @@ Pipeline::Pipeline(const Config& config, TapQueue* queue, EngineListener* listen
       listener_(listener),
       counter_(config.dlt),
       ring_(config.ring_packets, config.ring_bytes, config.largest_packet),
-      loss_(config.unplaced_losses, config.ring_packets / kPacketsToALoss + 1) {
+      loss_(config.unplaced_losses, std::min(config.ring_packets + 2, kMostMarks)) {
   ring_.set_grower(this);
 }
 
@@ -110,7 +110,7 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
       walker.Skip(header, kIgnoreSlab);
     }
   }
-  const bool overrun = by_stamp && before == 0 && ring_.evicted_ns() >= time_ns;
+  const bool overrun = by_stamp && before == 0 && ring_.packets() > 0 && ring_.evicted_ns() >= time_ns;
   if (overrun && tap->kind() == TapKind::kDump) {
     before = ring_.packets();
     split = ring_.tail();
@@ -144,13 +144,13 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
   origin.totals = totals();
   if (after > 0) origin.totals = origin.totals - CountFrom(split, after);
   // The caller was held up between T and its command for so long that the ring has rolled over T.
-  if (overrun) origin.gaps.Add({time_ns, ring_.oldest_ns(), 0, false, false, GapReason::kRing});
+  if (overrun && tap->kind() != TapKind::kDump) origin.gaps.Add({time_ns, ring_.oldest_ns(), 0, false, false, GapReason::kRing});
   if (origin.history > 0) {
     const uint64_t last = sequence_ - after - 1;
     const uint64_t first = last - (origin.history - 1);
     origin.history_end_ns = last_ns;
-    origin.loss_at_begin = loss_.At(first);
-    origin.loss_at_end = loss_.At(last);
+    origin.loss_at_begin = loss_.Before(first);
+    origin.loss_at_end = loss_.Before(last);
     SeeGaps(origin.begin, first, last, &origin.gaps);
   }
   tap->Start(std::move(origin));
@@ -160,7 +160,7 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
   for (uint64_t i = 0; i < after; ++i) {
     const RecordHeader header = behind.Header(kIgnoreSlab);
     const Packet packet = {header.sec, header.nsec, header.caplen, header.len, nullptr, false};
-    tap->OnPacket(packet, behind.cursor(), congested_, loss_.At(sequence_ - after + i));
+    tap->OnPacket(packet, behind.cursor(), congested_, loss_.Before(sequence_ - after + i));
     behind.Skip(header, kIgnoreSlab);
   }
 }
@@ -177,7 +177,7 @@ void Pipeline::SeeGaps(Cursor begin, uint64_t first, uint64_t last, Gaps* gaps) 
       walker.Skip(header, kIgnoreSlab);
     }
     RecordWalker behind(walker.cursor());
-    gaps->Add(LossGap(before_ns, behind.Header(kIgnoreSlab).time_ns(), lost));
+    AddLoss(gaps, before_ns, behind.Header(kIgnoreSlab).time_ns(), lost);
   });
 }
 

@@ -40,20 +40,10 @@ class Pipeline : private PacketRing::Grower {
   }
   // After each batch: what was recorded goes to the writer.
   void EndBatch();
-  // The loss counters were read; see LossMarks. True: there is something new to be placed.
-  bool SeeLoss(LossMarks::Totals totals, int64_t before_ns) {
-    if (totals == loss_.seen()) return false;
-    loss_.See(totals, before_ns);
-    return true;
-  }
-  int64_t next_loss_ns() const { return loss_.next_ns(); }
-  // The next packet is stamped `time_ns`; kNever: what was taken before the losses is here. True: something was placed.
-  bool PlaceLoss(int64_t time_ns) {
-    if (loss_.next_ns() == kNever) return false;
-    loss_.Place(sequence_, time_ns);
-    return true;
-  }
-
+  // The next packet's position, for losses that are seen or placed before it.
+  LossMarks* loss() { return &loss_; }
+  const LossMarks& loss() const { return loss_; }
+  LossMarks::Position position() const { return {sequence_, sequence_ - ring_.packets()}; }
   // Now and then, also while no packet comes: what the writer is done with goes back to the system.
   void EndInterval() {
     if (taps_.empty()) ring_.Reclaim();
@@ -70,7 +60,6 @@ class Pipeline : private PacketRing::Grower {
   bool backlog() const;
 
   const TrafficCounters& totals() const { return counter_.total(); }
-  const LossMarks::Totals& loss_seen() const { return loss_.seen(); }
   RingState ring_state() const;
   int64_t newest_ns() const { return ring_.newest_ns(); }
 

@@ -103,7 +103,7 @@ void ReplayDriver::CrossTaps(int64_t time_ns) {
 
 void ReplayDriver::EndInterval(int64_t time_ns) {
   StatsInterval stats =
-      stats_.End(Mode::kCapture, time_ns, time_ns - interval_start_ns_, pipeline_->totals(), pipeline_->loss_seen());
+      stats_.End(Mode::kCapture, time_ns, time_ns - interval_start_ns_, pipeline_->totals(), pipeline_->loss()->seen());
   interval_start_ns_ = time_ns;
   for (const auto& tap : pipeline_->taps()) tap->OnInterval(time_ns);
   pipeline_->EndBatch();

@@ -124,7 +124,7 @@ void Tap::SeeGap(int64_t time_ns, const LossMarks::Totals& loss) {
   if (unplaced_writer_loss_ > 0) {
     gaps_.Add({last_ns_, time_ns, unplaced_writer_loss_, true, true, GapReason::kRing});
   }
-  if (loss != loss_last_) gaps_.Add(LossGap(last_ns_, time_ns, loss - loss_last_));
+  AddLoss(&gaps_, last_ns_, time_ns, loss - loss_last_);
 }
 
 void Tap::Cap(CapReason reason, int64_t time_ns) {

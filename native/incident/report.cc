@@ -48,6 +48,18 @@ void WriteSpan(JsonWriter* json, const Tally& tally, Precision precision) {
   }
 }
 
+const char* ReasonName(GapReason reason) {
+  switch (reason) {
+    case GapReason::kRing:
+      return "ring";
+    case GapReason::kKernel:
+      return "kernel";
+    case GapReason::kDeviceDown:
+      return "device-down";
+  }
+  return "";
+}
+
 void WriteGap(JsonWriter* json, const Gap& gap, Precision precision) {
   json->BeginObject().Key("from").String(FormatTime(gap.from_ns, precision));
   json->Key("to").String(FormatTime(gap.to_ns, precision)).Key("packets");
@@ -57,7 +69,7 @@ void WriteGap(JsonWriter* json, const Gap& gap, Precision precision) {
     json->Null();
   }
   json->Key("exact").Bool(gap.exact);
-  json->Key("reason").String(gap.reason == GapReason::kKernel ? "kernel" : "ring").EndObject();
+  json->Key("reason").String(ReasonName(gap.reason)).EndObject();
 }
 
 void WriteCoverage(JsonWriter* json, const RecordingSpec& spec, Precision precision, const Tally& tally,

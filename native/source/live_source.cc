@@ -1,13 +1,16 @@
 #include "source/live_source.h"
 
+#include <linux/filter.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
+#include <vector>
 
 #include "base/time.h"
 
@@ -44,7 +47,9 @@ Status ActivationError(pcap_t* handle, int code, const std::string& device) {
 
 Status LiveSource::Open(const Options& options) {
   options_ = options;
-  block_begins_ = false;
+  block_begins_ = true;
+  block_ = nullptr;
+  held_drops_ = 0;
   if (if_nametoindex(options.device.c_str()) == 0) {
     return {Code::kNoSuchDevice, "there is no device \"" + options.device + "\"; there are " + DeviceNames(), ENODEV,
             "if_nametoindex"};
@@ -69,13 +74,6 @@ Status LiveSource::Open(const Options& options) {
   if (pcap_setdirection(handle.get(), direction) != 0) {
     return Status::Error(Code::kKernel, std::string("cannot set the direction: ") + pcap_geterr(handle.get()));
   }
-#ifdef PACKET_IGNORE_OUTGOING
-  // libpcap only drops them after they have filled the kernel's buffer. A kernel before 4.20 refuses; libpcap's way holds.
-  const int one = 1;
-  if (options.direction == Direction::kIn) {
-    setsockopt(pcap_fileno(handle.get()), SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof one);
-  }
-#endif
   if (pcap_setfilter(handle.get(), program.get()) != 0) {
     return Status::Error(Code::kBadFilter,
                          "filter \"" + options.filter + "\": " + pcap_geterr(handle.get()));
@@ -85,9 +83,45 @@ Status LiveSource::Open(const Options& options) {
   }
   linktype_ = FileLinkType(handle.get());
   handle_ = std::move(handle);
+  RefuseOtherDirection();
+  ReadDrops();
+  opened_ns_ = RealtimeNs();
+  settled_ = false;
+  settled_by_ns_ = MonotonicNs() + options.latency_ms * kNsPerMs + kNsPerSec;
   has_frame_headers_ = std::strstr(pcap_lib_version(), "TPACKET_V3") != nullptr && dlt() != DLT_LINUX_SLL &&
                        dlt() != DLT_LINUX_SLL2;
   return Status::Ok();
+}
+
+// libpcap drops what goes the other way, and on loopback the copy that was sent, but after the kernel put it into its
+// buffer: there it takes the place of what is wanted, and is counted when it is dropped. Where the kernel refuses
+// (PACKET_IGNORE_OUTGOING came with 4.20), libpcap's way holds.
+void LiveSource::RefuseOtherDirection() {
+  const int fd = pcap_fileno(handle_.get());
+  ifreq device = {};
+  std::strncpy(device.ifr_name, options_.device.c_str(), IFNAMSIZ - 1);
+  const bool loopback = ioctl(fd, SIOCGIFFLAGS, &device) == 0 && (device.ifr_flags & IFF_LOOPBACK) != 0;
+#ifdef PACKET_IGNORE_OUTGOING
+  if (options_.direction == Direction::kIn || (loopback && options_.direction == Direction::kBoth)) {
+    const int one = 1;
+    setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof one);
+  }
+#endif
+  if (options_.direction != Direction::kOut || loopback) return;
+  // In front of the program that libpcap had the kernel run. Not through libpcap: it would run this one itself, too, over
+  // what was taken before, and there the packet type is not to be had.
+  std::vector<sock_filter> program(BPF_MAXINSNS);
+  auto size = static_cast<socklen_t>(program.size());  // in instructions
+  if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, program.data(), &size) != 0 || size == 0) return;
+  program.resize(size);
+  const sock_filter outgoing_only[] = {
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, static_cast<uint32_t>(SKF_AD_OFF + SKF_AD_PKTTYPE)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, 1, 0),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+  };
+  program.insert(program.begin(), std::begin(outgoing_only), std::end(outgoing_only));
+  const sock_fprog attached = {static_cast<unsigned short>(program.size()), program.data()};
+  setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &attached, sizeof attached);
 }
 
 int LiveSource::RequiredTimeoutMs() const {
@@ -99,8 +133,7 @@ struct LiveSource::Delivery {
   LiveSource* source;
   Sink* sink;
   int count = 0;
-  bool sees_blocks = false;
-  int64_t block_end_ns = kNever;
+  bool block_ended = false;
 };
 
 void LiveSource::OnPcapPacket(u_char* user, const pcap_pkthdr* header, const u_char* data) {
@@ -112,23 +145,41 @@ void LiveSource::OnPcapPacket(u_char* user, const pcap_pkthdr* header, const u_c
   // With nanosecond precision tv_usec holds nanoseconds.
   const Packet packet = {header->ts.tv_sec, header->ts.tv_usec, header->caplen,
                          header->len,       data,               self->Outbound(*header, data, frame)};
-  if (self->block_begins_) {
-    self->block_begins_ = false;
-    delivery.sink->OnBlock(packet.time_ns());
+  if (self->block_begins_ && frame != nullptr) self->BeginBlock(frame->at, delivery.sink);
+  if (self->settled_ || !self->FromBeforeOpen(packet)) delivery.sink->OnPacket(packet);
+  if (frame != nullptr && frame->frame.tp_next_offset == 0) {
+    delivery.block_ended = true;
+    self->EndBlock(delivery.sink);
   }
-  delivery.sink->OnPacket(packet);
-  if (frame == nullptr) return;
-  delivery.sees_blocks = true;
-  if (frame->frame.tp_next_offset == 0) self->EndBlock(&delivery);
+}
+
+// While libpcap opens a device and sets its filter, the kernel takes some packets and then none: that is not the beginning
+// of a capture without holes. (Should the clock be set back just then, nothing is thrown away for long.)
+bool LiveSource::FromBeforeOpen(const Packet& packet) {
+  settled_ = packet.time_ns() >= opened_ns_ || MonotonicNs() >= settled_by_ns_;
+  return !settled_;
+}
+
+// The first frame stands right behind the block's own header (linux/if_packet.h, tpacket_block_desc). If libpcap kept the
+// block's first packet back, this one is not where a block begins.
+void LiveSource::BeginBlock(const u_char* frame, Sink* sink) {
+  constexpr size_t kDescription = TPACKET_ALIGN(sizeof(tpacket_block_desc));
+  tpacket_block_desc description;
+  std::memcpy(&description, frame - kDescription, sizeof description);
+  block_begins_ = false;
+  const bool first = reinterpret_cast<uintptr_t>(frame - kDescription) % 4096 == 0 &&
+                     description.hdr.bh1.offset_to_first_pkt == kDescription;
+  block_ = first ? frame - kDescription : nullptr;
+  if (first) sink->OnBlock(reinterpret_cast<uintptr_t>(block_));
 }
 
 // The last packet of its block, which libpcap gives back when this returns; breaking the loop takes effect after that.
-// The kernel drops while all blocks are full, until one is given back. So what it has dropped by now stands before the
-// first packet of the block that it fills next.
-void LiveSource::EndBlock(Delivery* delivery) {
-  const Counts counts = ReadCounts();
-  delivery->block_end_ns = RealtimeNs();
-  if (counts.dropped > 0) delivery->sink->OnLoss(delivery->block_end_ns);
+// The kernel drops while all blocks are full, until it gets the one back that it wants to fill next. That is this one, if
+// any: so what it has dropped by now stands right before what this block holds when it comes again.
+void LiveSource::EndBlock(Sink* sink) {
+  const uint32_t drops = held_drops_ + ReadDrops();
+  held_drops_ = 0;
+  if (drops > 0) sink->OnDrops(drops, reinterpret_cast<uintptr_t>(block_), RealtimeNs());
   block_begins_ = true;
   pcap_breakloop(handle_.get());
 }
@@ -137,30 +188,29 @@ int LiveSource::Dispatch(int most, Sink* sink) {
   Delivery delivery = {.source = this, .sink = sink};
   const int64_t begun_ns = RealtimeNs();
   const int count = pcap_dispatch(handle_.get(), most, &OnPcapPacket, reinterpret_cast<u_char*>(&delivery));
-  if (delivery.count > 0) {
-    const Counts counts = ReadCounts();
-    if (counts.dropped > 0) {
-      // Dropped in the moment until the block was given back; or after the kernel had filled it again, as this thread was
-      // held up: it has taken packets then.
-      constexpr uint32_t kTakenMeanwhile = 2;
-      const bool before_it = delivery.block_end_ns != kNever && counts.taken <= kTakenMeanwhile;
-      sink->OnLoss(before_it ? delivery.block_end_ns : delivery.sees_blocks ? RealtimeNs() : begun_ns);
+  if (delivery.block_ended && block_ != nullptr) {
+    // Dropped in the moment until the block was given back. Or, as this thread was held up, after the kernel had filled it
+    // again and wanted the one behind it.
+    const uint32_t drops = ReadDrops();
+    const auto* block = reinterpret_cast<const tpacket_block_desc*>(block_);
+    const bool filled_again =
+        (__atomic_load_n(&block->hdr.bh1.block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER) != 0;
+    if (filled_again) {
+      held_drops_ += drops;
+    } else if (drops > 0) {
+      sink->OnDrops(drops, reinterpret_cast<uintptr_t>(block_), begun_ns);
     }
+  } else if (delivery.count > 0 && !(has_frame_headers_ && block_ != nullptr)) {
+    if (const uint32_t drops = ReadDrops(); drops > 0) sink->OnDrops(drops, 0, begun_ns);
   }
   return count < 0 && count != PCAP_ERROR_BREAK ? -1 : delivery.count;
 }
 
-void LiveSource::ReadLoss(Sink* sink) {
-  if (ReadCounts().dropped > 0) sink->OnLoss(RealtimeNs());
-}
-
-// As pcap_stats() does, which does not tell what was taken and what was dropped since the last call.
-LiveSource::Counts LiveSource::ReadCounts() {
+// Since the last call; as pcap_stats(), which sums them up in 32 bits.
+uint32_t LiveSource::ReadDrops() {
   tpacket_stats_v3 stats = {};
   socklen_t size = sizeof stats;
-  if (getsockopt(pcap_fileno(handle_.get()), SOL_PACKET, PACKET_STATISTICS, &stats, &size) != 0) return {};
-  drops_ += stats.tp_drops;
-  return {stats.tp_packets - stats.tp_drops, stats.tp_drops};
+  return getsockopt(pcap_fileno(handle_.get()), SOL_PACKET, PACKET_STATISTICS, &stats, &size) == 0 ? stats.tp_drops : 0;
 }
 
 // libpcap does not hand it out, but it stands before the packet in the block. Its distance is a constant of the device but
@@ -176,6 +226,7 @@ bool LiveSource::FindFrameHeader(const pcap_pkthdr& header, const u_char* data, 
         frame.tp_nsec != static_cast<uint32_t>(header.ts.tv_usec)) {
       return false;
     }
+    found->at = data - offset;
     std::memcpy(&found->address, data - offset + TPACKET_ALIGN(sizeof frame), sizeof found->address);
     return true;
   };

@@ -28,10 +28,11 @@ class LiveSource {
   class Sink {
    public:
     virtual void OnPacket(const Packet& packet) = 0;
-    // Before the first packet of a block of the kernel's buffer, stamped `time_ns`. Not where blocks are not to be seen.
-    virtual void OnBlock(int64_t time_ns) = 0;
-    // drops() has risen; what it rose by was dropped before any packet stamped at or after `before_ns` was taken.
-    virtual void OnLoss(int64_t before_ns) = 0;
+    // A block of the kernel's buffer begins with the next packet. Blocks come round: `slot` tells them apart.
+    virtual void OnBlock(uintptr_t slot) = 0;
+    // The kernel dropped `packets` for want of room, right before it began to fill the block that is the next to come in
+    // this `slot`; or (0: blocks are not to be seen) about `before_ns`.
+    virtual void OnDrops(uint32_t packets, uintptr_t slot, int64_t before_ns) = 0;
 
    protected:
     ~Sink() = default;
@@ -50,10 +51,6 @@ class LiveSource {
   // Hands out at most `most` packets, and no more than one block of the kernel's buffer has. How many there were; 0 when
   // the kernel's buffer is empty; -1 when the device fails.
   int Dispatch(int most, Sink* sink);
-  // Looks for losses, as Dispatch does.
-  void ReadLoss(Sink* sink);
-  // Packets that the kernel dropped for want of room, since the device was opened for the first time.
-  uint64_t drops() const { return drops_; }
 
   int dlt() const { return pcap_datalink(handle_.get()); }
   uint32_t linktype() const { return linktype_; }
@@ -61,16 +58,15 @@ class LiveSource {
 
  private:
   struct Delivery;
-  // Of the kernel, since they were read before.
-  struct Counts {
-    uint32_t taken = 0;
-    uint32_t dropped = 0;
-  };
-  Counts ReadCounts();
-  void EndBlock(Delivery* delivery);
+  uint32_t ReadDrops();
+  void RefuseOtherDirection();
+  bool FromBeforeOpen(const Packet& packet);
+  void BeginBlock(const u_char* frame, Sink* sink);
+  void EndBlock(Sink* sink);
   static void OnPcapPacket(u_char* user, const pcap_pkthdr* header, const u_char* data);
   // The kernel's own header of a packet, with the sockaddr_ll that follows it.
   struct FrameHeader {
+    const u_char* at;
     tpacket3_hdr frame;
     sockaddr_ll address;
   };
@@ -82,8 +78,12 @@ class LiveSource {
   uint32_t linktype_ = 1;
   bool has_frame_headers_ = false;  // V3, and not a cooked device, where libpcap's header stands in between
   uint32_t frame_offset_ = 0;  // from the kernel's frame header to the packet, as last seen
-  bool block_begins_ = false;  // with the next packet
-  uint64_t drops_ = 0;
+  bool block_begins_ = true;   // with the next packet
+  const u_char* block_ = nullptr;  // the block that is being handed out
+  uint32_t held_drops_ = 0;        // seen, and to be told of with the next block
+  bool settled_ = false;       // what was taken before the filter was there is through
+  int64_t opened_ns_ = 0;
+  int64_t settled_by_ns_ = 0;  // monotonic
 };
 
 // The device of the default route (IPv4, else IPv6), "" if there is none.

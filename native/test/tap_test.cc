@@ -63,6 +63,9 @@ class Bench {
  public:
   explicit Bench(size_t ring_packets = 20) : pipeline_(Config(ring_packets), &queue_, &listener) {}
 
+  // Eight blocks of five packets come round.
+  static constexpr uint64_t kPerBlock = 5;
+  static uintptr_t SlotOf(uint64_t number) { return 0x1000 * (1 + number / kPerBlock % 8); }
   static int64_t TimeOf(uint64_t number) { return kBase + static_cast<int64_t>(number) * kStep; }
 
   void Push(uint64_t count) {
@@ -72,7 +75,8 @@ class Bench {
       if (Tap* tap = pipeline_.Find(1); tap != nullptr && !tap->pending()) {
         while (tap->boundary_ns() <= time_ns) tap->Cross();
       }
-      if (time_ns >= pipeline_.next_loss_ns()) pipeline_.PlaceLoss(time_ns);
+      if (number % kPerBlock == 0) pipeline_.loss()->PlaceBySlot(pipeline_.position(), SlotOf(number));
+      if (time_ns >= pipeline_.loss()->next_ns()) pipeline_.loss()->PlaceByTime(pipeline_.position(), time_ns);
       const uint8_t data[kSize] = {};
       pipeline_.OnPacket({time_ns / kNsPerSec, time_ns % kNsPerSec, kSize, kSize, data, false});
       if (number % 7 == 0) End();
@@ -86,11 +90,16 @@ class Bench {
   void FreezeNow(const TapSpec& spec) { Freeze(spec, TimeOf(number)); }
   void Resolve() { tap()->RequestResolve(TimeOf(number), true); }
   Tap* tap() { return pipeline_.Find(1); }
-  // The kernel's counter stands at `total`, and packet `number` is the first from behind what it counted.
-  void Lose(uint64_t total, uint64_t before_number) { pipeline_.SeeLoss({total, 0}, TimeOf(before_number)); }
+  // Packet `before` is the first from behind a loss, as its time tells.
+  void Lose(uint64_t packets, uint64_t before) { pipeline_.loss()->See({.kernel = packets}, {.time_ns = TimeOf(before)}); }
+  // The same, as the block tells that packet `before` begins.
+  void LoseBeforeBlock(uint64_t packets, uint64_t before) {
+    pipeline_.loss()->See({.kernel = packets}, {.slot = SlotOf(before)});
+  }
+  void GoDown() { pipeline_.loss()->See({.outages = 1}, {}); }
   // The kernel's buffer is empty.
-  void Drained() { pipeline_.PlaceLoss(kNever); }
-  uint64_t loss_seen() const { return pipeline_.loss_seen().kernel; }
+  void Drained() { pipeline_.loss()->PlaceAll(pipeline_.position()); }
+  uint64_t loss_seen() { return pipeline_.loss()->seen().kernel; }
   // The tap is gone from the capture thread: it ended, and all of it was handed over.
   bool over() {
     End();
@@ -509,45 +518,105 @@ TEST(abandoned_in_every_state_it_ends_at_once) {
   }
 }
 
+struct Loss {
+  uint64_t packets;
+  uint64_t before;
+};
+
 // Packets 40 to 69 in the file, of which 40 to 59 are from before the freeze.
-TapSummary LossOfFile(const std::vector<std::pair<uint64_t, uint64_t>>& losses) {
+TapSummary LossOfFile(const std::vector<Loss>& losses, void (Bench::*lose)(uint64_t, uint64_t) = &Bench::Lose) {
   Bench bench;
   TapSpec spec = MakeTap(1);
   spec.cap_packets = 30;
-  bench.Push(30);
-  for (const auto& [total, before_number] : losses) bench.Lose(total, before_number);
-  bench.Push(30);
+  bench.Push(35);
+  uint64_t all = 0;
+  for (const Loss& loss : losses) {
+    (bench.*lose)(loss.packets, loss.before);
+    all += loss.packets;
+  }
+  CHECK_EQ(bench.loss_seen(), all);
+  bench.Push(25);
   bench.FreezeNow(spec);
   bench.Push(40);
   bench.Resolve();
   bench.tap()->Cross();
   CHECK(bench.over());
-  CHECK_EQ(bench.loss_seen(), losses.back().first);
   return std::move(*bench.out.summary);
 }
 
+void CheckOneGap(const TapSummary& summary, uint64_t packets, uint64_t before) {
+  CHECK_EQ(summary.kernel_loss, packets);
+  CHECK_EQ(summary.gaps.size(), 1u);
+  const Gap& gap = summary.gaps[0];
+  CHECK_EQ(gap.from_ns, Bench::TimeOf(before - 1));
+  CHECK_EQ(gap.to_ns, Bench::TimeOf(before));
+  CHECK_EQ(gap.packets, packets);
+  CHECK(gap.exact && gap.counted && gap.reason == GapReason::kKernel);
+}
+
 TEST(a_loss_counts_where_it_fell_not_where_it_was_seen) {
-  for (const uint64_t outside : {35u, 40u, 70u}) {  // before the first packet of the file, behind the last
+  for (const uint64_t outside : {36u, 40u, 70u}) {  // before the first packet of the file, behind the last
     const TapSummary summary = LossOfFile({{5, outside}});
     CHECK_EQ(summary.kernel_loss, 0u);
     CHECK(summary.gaps.empty());
   }
-  for (const uint64_t inside : {41u, 59u, 60u, 61u, 69u}) {
-    const TapSummary summary = LossOfFile({{5, inside}});
-    CHECK_EQ(summary.kernel_loss, 5u);
-    CHECK_EQ(summary.gaps.size(), 1u);
-    CHECK_EQ(summary.gaps[0].from_ns, Bench::TimeOf(inside - 1));
-    CHECK_EQ(summary.gaps[0].to_ns, Bench::TimeOf(inside));
-    CHECK_EQ(summary.gaps[0].packets, 5u);
-    CHECK(summary.gaps[0].exact && summary.gaps[0].counted && summary.gaps[0].reason == GapReason::kKernel);
-  }
-  const TapSummary summary = LossOfFile({{5, 35}, {7, 41}, {8, 41}, {17, 45}, {18, 62}, {27, 75}});
+  for (const uint64_t inside : {41u, 59u, 60u, 61u, 69u}) CheckOneGap(LossOfFile({{5, inside}}), 5, inside);
+  const TapSummary summary = LossOfFile({{5, 36}, {2, 41}, {1, 41}, {9, 45}, {1, 62}, {9, 75}});
   CHECK_EQ(summary.kernel_loss, 13u);
   CHECK_EQ(summary.gaps.size(), 3u);
   CHECK_EQ(summary.gaps[0].packets, 3u);
   CHECK_EQ(summary.gaps[1].packets, 9u);
   CHECK_EQ(summary.gaps[1].to_ns, Bench::TimeOf(45));
   CHECK_EQ(summary.gaps[2].packets, 1u);
+}
+
+// Eight blocks are 40 packets: a block seen at packet 35 comes again within them.
+TEST(a_loss_is_placed_before_the_block_that_was_filled_next) {
+  for (const uint64_t outside : {40u, 70u}) {
+    const TapSummary summary = LossOfFile({{5, outside}}, &Bench::LoseBeforeBlock);
+    CHECK_EQ(summary.kernel_loss, 0u);
+    CHECK(summary.gaps.empty());
+  }
+  for (const uint64_t inside : {45u, 55u, 60u, 65u}) {
+    CheckOneGap(LossOfFile({{5, inside}}, &Bench::LoseBeforeBlock), 5, inside);
+    CheckOneGap(LossOfFile({{2, inside}, {3, inside}}, &Bench::LoseBeforeBlock), 5, inside);
+  }
+  CHECK_EQ(LossOfFile({{1, 40}, {2, 45}, {4, 50}, {8, 70}}, &Bench::LoseBeforeBlock).kernel_loss, 6u);
+}
+
+TEST(an_outage_is_a_gap_that_nobody_counted) {
+  Bench bench;
+  bench.Push(30);
+  bench.FreezeNow(MakeTap(1));
+  bench.Push(10);
+  bench.Lose(7, 1'000);  // from before it, placed with it
+  bench.GoDown();
+  bench.Push(3);  // these were still in the kernel's buffer
+  bench.Drained();
+  bench.Push(10);
+  bench.GoDown();
+  bench.Drained();
+  bench.Resolve();
+  bench.tap()->Cross();
+  CHECK(bench.over());
+  const TapSummary& summary = *bench.out.summary;
+  CHECK_EQ(summary.kernel_loss, 7u);
+  CHECK_EQ(summary.gaps.size(), 2u);  // none behind the last packet
+  CHECK(summary.gaps[0].reason == GapReason::kKernel);
+  CHECK(summary.gaps[1].reason == GapReason::kDeviceDown && !summary.gaps[1].counted && !summary.gaps[1].exact);
+  CHECK_EQ(summary.gaps[1].from_ns, Bench::TimeOf(42));
+  CHECK_EQ(summary.gaps[1].to_ns, Bench::TimeOf(43));
+}
+
+TEST(what_the_interface_lost_is_counted_and_its_place_is_not_exact) {
+  Gaps gaps;
+  AddLoss(&gaps, 1, 2, {.kernel = 3, .interface = 4});
+  AddLoss(&gaps, 1, 2, {.kernel = 5, .interface = 6});
+  const std::vector<Gap> taken = gaps.Take();
+  uint64_t exact = 0, inexact = 0;
+  for (const Gap& gap : taken) (gap.exact ? exact : inexact) += gap.packets;
+  CHECK_EQ(exact, 8u);
+  CHECK_EQ(inexact, 10u);
 }
 
 TEST(more_gaps_than_a_report_has_are_merged_and_their_sum_is_kept) {
@@ -576,8 +645,8 @@ TEST(more_gaps_than_a_report_has_are_merged_and_their_sum_is_kept) {
 }
 
 TEST(more_unplaced_losses_than_there_is_room_for_are_all_counted) {
-  std::vector<std::pair<uint64_t, uint64_t>> losses;
-  for (uint64_t i = 1; i <= 10; ++i) losses.push_back({i, 59 + i});
+  std::vector<Loss> losses;
+  for (uint64_t i = 0; i < 10; ++i) losses.push_back({1, 60 + i});
   const TapSummary summary = LossOfFile(losses);
   CHECK_EQ(summary.kernel_loss, 10u);
   // There is room for eight: the last three are one, where the last of them was.
@@ -600,27 +669,48 @@ TEST(a_loss_is_placed_when_the_buffer_is_drained_though_the_clock_was_set_back) 
   CHECK_EQ(bench.out.summary->kernel_loss, 5u);
 }
 
-TEST(losses_in_a_ring_with_more_of_them_than_are_remembered) {
-  Bench bench;  // 20 packets: the places of six losses are remembered
-  bench.Push(30);
-  for (uint64_t i = 0; i < 10; ++i) {
-    bench.Lose(i + 1, bench.number);
-    bench.Push(2);
+TEST(as_many_losses_as_packets_in_rings_of_every_size) {
+  for (const size_t ring_packets : {1u, 2u, 3u, 20u}) {
+    Bench bench(ring_packets);
+    bench.Push(30);
+    for (uint64_t i = 0; i < 40; ++i) {
+      bench.Lose(1, bench.number);
+      bench.Push(1);
+    }
+    bench.FreezeNow(MakeTap(1));
+    bench.Push(1);
+    bench.Resolve();
+    bench.tap()->Cross();
+    CHECK(bench.over());
+    CHECK_EQ(bench.out.history, ring_packets);
+    CHECK_EQ(bench.out.summary->kernel_loss, ring_packets - 1);  // none before the first
+    CHECK_EQ(bench.out.summary->gaps.size(), ring_packets - 1);
   }
-  TapSpec spec = MakeTap(1);
-  bench.FreezeNow(spec);
-  bench.Push(1);
-  bench.Resolve();
-  bench.tap()->Cross();
-  CHECK(bench.over());
-  CHECK_EQ(bench.out.history, 20u);
-  CHECK_EQ(bench.out.summary->kernel_loss, 6u);
+}
+
+TEST(of_more_losses_than_can_be_remembered_the_sum_is_kept) {
+  LossMarks marks(1, 4);
+  for (uint64_t i = 1; i <= 10; ++i) {
+    marks.See({.kernel = i}, {});
+    marks.PlaceAll({.sequence = 10 * i, .oldest = 0});
+  }
+  CHECK_EQ(marks.seen().kernel, 55u);
+  CHECK_EQ((marks.placed() - marks.Before(9)).kernel, 55u);
+  CHECK_EQ((marks.placed() - marks.Before(90)).kernel, 10u);
+  // What the ring has left behind goes first.
+  for (uint64_t i = 11; i <= 20; ++i) {
+    marks.See({.kernel = i}, {});
+    marks.PlaceAll({.sequence = 10 * i, .oldest = 10 * (i - 2)});
+  }
+  uint64_t sum = 0;
+  marks.Between(180, 200, [&](uint64_t, const LossMarks::Totals& lost) { sum += lost.kernel; });
+  CHECK_EQ(sum, 19u + 20u);
 }
 
 TEST(a_loss_before_a_packet_that_was_pushed_before_the_freeze_was_seen) {
   Bench bench;
   bench.Push(50);
-  bench.Lose(5, 45);  // behind T
+  bench.Lose(5, 50);
   bench.Push(5);
   bench.Freeze(MakeTap(1), Bench::TimeOf(52), true);
   bench.Resolve();
@@ -644,11 +734,13 @@ TEST(a_ring_that_rolled_over_t_before_the_command_came_says_so) {
       bench.tap()->Cross();
     }
     CHECK(bench.over());
-    CHECK_EQ(bench.out.summary->gaps.size(), 1u);
-    const Gap& gap = bench.out.summary->gaps.front();
-    CHECK(!gap.counted && gap.reason == GapReason::kRing);
-    CHECK_EQ(gap.from_ns, Bench::TimeOf(79));
-    CHECK_EQ(gap.to_ns, Bench::TimeOf(80));
+    CHECK_EQ(bench.out.summary->gaps.size(), kind == TapKind::kDump ? 0u : 1u);
+    if (kind != TapKind::kDump) {
+      const Gap& gap = bench.out.summary->gaps.front();
+      CHECK(!gap.counted && gap.reason == GapReason::kRing);
+      CHECK_EQ(gap.from_ns, Bench::TimeOf(79));
+      CHECK_EQ(gap.to_ns, Bench::TimeOf(80));
+    }
     CHECK_EQ(bench.out.history, kind == TapKind::kDump ? 20u : 0u);
     if (kind != TapKind::kDump) CHECK_EQ(bench.out.first(Section::kAttack), 80u);
   }
