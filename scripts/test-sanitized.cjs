@@ -17,7 +17,9 @@ const { at, fail, findCaptures, needAddon, needEverything, root, run, say } = re
  */
 const subset = [
   'test/live/recovery.test.ts', // what a dead process left
-  'test/live/lifecycle.test.ts', // incidents side by side, close() at any moment, workers, signals
+  'test/live/lifecycle.test.ts', // incidents side by side, close() at any moment, signals
+  'test/live/workers.test.ts', // rings in workers, one of them terminated
+  'test/live/several-rings.test.ts', // rings side by side
   'test/live/device-down.test.ts', // a device and its watcher come and go
   'test/ring/workers.test.ts', // environments that are torn down around a running ring
   'test/incident/edges.test.ts', // calls at every moment of an incident's life, in the test's own process
@@ -100,6 +102,10 @@ point(canary.status === 86 && told.some((line) => line.includes('SEGV')), `${san
   ...canary.stderr.split('\n'),
   ...told,
 ])
+
+// Nor an addon that was built without.
+const built = fs.readFileSync(at('build', kind.configuration, 'pcap_ring.node'), 'latin1')
+point(built.includes(`__${sanitizer}_init`), `the addon is instrumented for ${sanitizer}`)
 
 const [program, ...programArgs] = [...plain, process.execPath, at('node_modules/tap/dist/esm/run.mjs')]
 const tap = run(

@@ -178,7 +178,7 @@ void RingWrap::Open(const Napi::CallbackInfo& info) {
   tap.resolution_ns = from.DurationNs("resolutionDuration");
   tap.resolution_reserve = from.Flag("resolutionReserve");
   tap.interval_ns = from.DurationNs("statsInterval");
-  if (!from.complete()) return;
+  if (session_ == nullptr || !from.complete()) return;
   tap.file_overhead = sizeof(PcapFileHeader);
   tap.record_overhead = sizeof(PcapRecordHeader);
   tap.progress = std::make_shared<std::atomic<uint64_t>>(0);
@@ -188,14 +188,17 @@ void RingWrap::Open(const Napi::CallbackInfo& info) {
 
 // (handle, withResolution)
 void RingWrap::Resolve(const Napi::CallbackInfo& info) {
-  session_->Resolve(HandleOf(info), info[1].As<Napi::Boolean>().Value());
+  if (session_ != nullptr) session_->Resolve(HandleOf(info), info[1].As<Napi::Boolean>().Value());
 }
 
 void RingWrap::Continue(const Napi::CallbackInfo& info) {
+  if (session_ == nullptr) return;
   session_->Continue(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
 }
 
-void RingWrap::Begin(const Napi::CallbackInfo&) { session_->Begin(); }
+void RingWrap::Begin(const Napi::CallbackInfo&) {
+  if (session_ != nullptr) session_->Begin();
+}
 void RingWrap::Close(const Napi::CallbackInfo&) {
   if (session_ != nullptr) session_->Close();
 }

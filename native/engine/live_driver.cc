@@ -9,9 +9,8 @@ namespace pcap_ring {
 namespace {
 
 constexpr int kBatch = 1024;
-// There may be a loss to be placed before each block of the kernel's buffer (libpcap's are 256 KiB, or one packet of the
-// largest), and outages.
-constexpr size_t kSmallestBlock = 64 * 1024;
+// There may be a loss to be placed before each block of the kernel's buffer, which libpcap makes of 256 KiB, and outages.
+constexpr size_t kBlock = 256 * 1024;
 constexpr size_t kBesideBlocks = 16;
 // From a boundary until it is crossed although packets keep coming that are older: something is wrong with the clock.
 constexpr int64_t kHardLimitNs = 900 * kNsPerMs;
@@ -41,7 +40,7 @@ Status LiveDriver::Open() {
   pipeline.largest_packet = source_.snaplen();
   pipeline.ring_packets = config.ring_packets;
   pipeline.ring_bytes = config.ring_bytes;
-  pipeline.unplaced_losses = static_cast<size_t>(config.live.kernel_buffer) / kSmallestBlock + kBesideBlocks;
+  pipeline.unplaced_losses = static_cast<size_t>(config.live.kernel_buffer) / kBlock + kBesideBlocks;
   pipeline_ = std::make_unique<Pipeline>(pipeline, context_->queue, context_->listener);
   if (!pipeline_->ok()) return Status::Errno(Code::kKernel, "no memory for the ring", "mmap");
   info_.device = config.live.device;
@@ -138,8 +137,8 @@ void LiveDriver::EndInterval(int64_t now_ns) {
       stats_.End(Mode::kCapture, time_ns, now_ns - interval_start_ns_, pipeline_->totals(), pipeline_->loss()->seen());
   stats.ring = pipeline_->ring_state();
   for (const auto& tap : pipeline_->taps()) tap->OnInterval(time_ns);
-  context_->listener->OnStats(stats);
   pipeline_->EndInterval();
+  context_->listener->OnStats(stats);
   interval_start_ns_ = now_ns;
   const int64_t interval_ns = context_->config.stats_interval_ns;
   next_interval_ns_ += ((now_ns - next_interval_ns_) / interval_ns + 1) * interval_ns;

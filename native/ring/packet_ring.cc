@@ -80,6 +80,16 @@ void PacketRing::Reclaim(size_t looks) {
   }
 }
 
+bool PacketRing::StartRecording() {
+  Reclaim();
+  return pool_.Borrow();
+}
+
+void PacketRing::StopRecording() {
+  congested_ = false;
+  pool_.GiveBack();
+}
+
 // A row of short spans and short gaps helps nobody, nor does looking at all of them again for every slab: it goes on once
 // an eighth has fallen free.
 bool PacketRing::Congested() {

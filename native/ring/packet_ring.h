@@ -52,8 +52,8 @@ class PacketRing {
 
   // While something is being recorded the log may grow by the queue, 30 MiB, and by as much again as the ring: 32 MiB at
   // defaults. False: no memory.
-  bool StartRecording() { return pool_.Borrow(); }
-  void StopRecording() { pool_.GiveBack(); }
+  bool StartRecording();
+  void StopRecording();
   // True from when readers lag so far behind that no more may be pinned for them until they are well below that again.
   bool Congested();
   // Takes back what readers are done with; the log does so by itself as it grows.

@@ -36,7 +36,7 @@ const rates = [
   { pps: 1_000, rounds: 1, within: 6_000, open: 3_000 },
   { pps: 5_000, rounds: 2, within: 8_000, open: 1_500 },
   { pps: 20_000, rounds: 4, within: 8_000, open: 400 },
-  { pps: 100_000, rounds: 4, within: 6_000, open: 80 },
+  { pps: 100_000, rounds: 4, within: 6_000, open: 50 },
 ]
 const freezes = 100
 

@@ -48,8 +48,7 @@ const starts: [what: string, script: Script][] = [
   ],
   [
     'aborted while the ring starts, then started again',
-    async ({ PcapRing, once, require }, options) => {
-      const { readdirSync, readFileSync } = require('node:fs') as typeof import('node:fs')
+    async ({ PcapRing, once, threads }, options) => {
       const ring = new PcapRing(options)
       const stop = new AbortController()
       const started = ring.start({ signal: stop.signal }).then(
@@ -57,8 +56,6 @@ const starts: [what: string, script: Script][] = [
         (error) => (error === stop.signal.reason ? 'the reason' : error),
       )
       // The capture thread is there by now, and opens the device.
-      const threads = (): string[] =>
-        readdirSync('/proc/self/task').map((task) => readFileSync(`/proc/self/task/${task}/comm`, 'utf8').trimEnd())
       while (!threads().includes('pcap-ring'));
       stop.abort()
       const outcome = await started

@@ -37,7 +37,7 @@ test(`${cycles} cycles after ${warmUps}: descriptors, threads and memory`, { ski
   }
   const some = (count: number): Promise<Left[]> =>
     host.call<unknown, Left[], { count: number; options: PcapRingOptions }>(
-      async ({ PcapRing, untilStats, require }, { count, options }) => {
+      async ({ PcapRing, untilStats, restingThreads, require }, { count, options }) => {
         const { readdirSync, readFileSync } = require('node:fs') as typeof import('node:fs')
         const memory = (name: string): number =>
           Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))?.[1])
@@ -56,9 +56,10 @@ test(`${cycles} cycles after ${warmUps}: descriptors, threads and memory`, { ski
           gc?.()
           await new Promise((resolve) => setImmediate(resolve))
           gc?.()
+          const threads = (await restingThreads()).length
           found.push({
             descriptors: readdirSync('/proc/self/fd').length,
-            threads: readdirSync('/proc/self/task').length,
+            threads,
             resident: memory('VmRSS'),
             anonymous: memory('RssAnon'),
           })

@@ -104,6 +104,11 @@ for (const [way, { code, away, back }] of Object.entries(ways)) {
     t.same(jumps(readEvidence(open).frames), [])
     t.equal(open.statistics.packets, 700)
     t.equal(open.error, null)
+    // Nobody knows what passed while it was away.
+    for (const { coverage } of [report, open]) {
+      t.match(coverage, { complete: false, gaps: [{ reason: 'device-down', packets: null, exact: false }] })
+      t.equal(coverage.gaps.length, 1)
+    }
     t.same(await host.call<State, string[]>(({ state }) => state.events), [`down ${code}`, 'up'])
   })
 

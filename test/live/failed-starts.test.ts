@@ -24,7 +24,7 @@ interface State {
   made: number
   collected: number
   registry: FinalizationRegistry<null>
-  count(failure: Pick<Failure, 'descriptors' | 'threads'>): void
+  count(failure: Pick<Failure, 'descriptors' | 'threads'>): Promise<void>
   failure: Failure
 }
 
@@ -40,14 +40,14 @@ interface Wrong {
 async function failTwenty(t: Test, pair: Pair, good: PcapRingOptions, wrong: Wrong): Promise<void> {
   const host = await Host.start(t, { netns: pair.here.name, nodeArgs: ['--expose-gc'] })
   const { code, message } = await host.call<State, Failure, PcapRingOptions>(
-    async ({ PcapRing, state, require }, options) => {
+    async ({ PcapRing, state, require, restingThreads }, options) => {
       const { readdirSync } = require('node:fs') as typeof import('node:fs')
       state.made = 0
       state.collected = 0
       state.registry = new FinalizationRegistry(() => void state.collected++)
-      state.count = ({ descriptors, threads }) => {
+      state.count = async ({ descriptors, threads }) => {
+        threads.push((await restingThreads()).length)
         descriptors.push(readdirSync('/proc/self/fd').length)
-        threads.push(readdirSync('/proc/self/task').length)
       }
       const make = (): PcapRing => {
         const ring = new PcapRing(options)
@@ -67,11 +67,11 @@ async function failTwenty(t: Test, pair: Pair, good: PcapRingOptions, wrong: Wro
       const { code = '', message } = await fail(state.again)
       state.failure = { code, message, descriptors: [], threads: [] }
       // The first made what the process keeps.
-      state.count(state.failure)
+      await state.count(state.failure)
       for (let i = 0; i < 20; ++i) {
         const error = await fail(i % 2 === 0 ? state.again : make())
         if (error.code !== code) throw new Error(`once ${code}, then ${error.code}`)
-        state.count(state.failure)
+        await state.count(state.failure)
         if (i % 5 === 0) gc?.()
       }
       return state.failure
@@ -93,7 +93,7 @@ async function failTwenty(t: Test, pair: Pair, good: PcapRingOptions, wrong: Wro
     const report = await (state.ring as PcapRing).freeze({ resolution: { packets: 0 } }).resolve()
     await state.ring?.close()
     await state.again?.close()
-    state.count(state.failure)
+    await state.count(state.failure)
     state.ring = state.again = null
     return report
   })
@@ -108,7 +108,7 @@ async function failTwenty(t: Test, pair: Pair, good: PcapRingOptions, wrong: Wro
     }
     gc?.()
     const { made, collected, failure } = state
-    state.count(failure)
+    await state.count(failure)
     return { made, collected, failure }
   })
   t.equal(left.made, 12)

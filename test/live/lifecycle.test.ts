@@ -5,7 +5,7 @@ import { type Test, test } from 'tap'
 import { transpile } from 'typescript'
 
 import type { IncidentReport, PcapRing } from '../../src/index.js'
-import { jumps, readEvidence, sizes } from '../support/evidence.js'
+import { jumps, nsOf, readEvidence, sizes } from '../support/evidence.js'
 import { type Ended, Host, runHost } from '../support/host.js'
 import { judgeFiles, reportsIn } from '../support/incident-files.js'
 import { makePair, noNamespaces } from '../support/netns.js'
@@ -352,5 +352,10 @@ test('the event loop blocked for two seconds during an incident: nothing is lost
   t.same(wrong, [])
   t.same(jumps(frames), [])
   t.same(report.loss, { kernel: 0, interface: 0, writer: 0 })
-  t.ok(frames.length > 500 + 5_000, `${frames.length} frames`)
+  // Up to the resolution, all the way through the two seconds; the sender is at most a little behind.
+  t.ok(report.duration >= 2_000)
+  const { attack = 0 } = sizes(report)
+  t.ok(attack >= 4.5 * report.duration, `${attack} frames in ${report.duration} ms, at 5 a millisecond`)
+  const last = frames[500 + attack - 1]?.time ?? 0n
+  t.ok(nsOf(report.resolvedAt) - last < 50_000_000n, 'the last of them right before the resolution')
 })

@@ -20,9 +20,8 @@ test('main thread and workers at once: one terminated while it records, one thro
   const running = runHost(
     t,
     { netns: here.name },
-    async ({ PcapRing, untilStats, once, require }, options) => {
+    async ({ PcapRing, untilStats, once, require, restingThreads }, options) => {
       const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads')
-      const { readdirSync, readFileSync } = require('node:fs') as typeof import('node:fs')
       const inWorker = `
         const { parentPort, workerData } = require('node:worker_threads')
         const { PcapRing } = require(process.env.PCAP_RING_ROOT + '/lib/index.js')
@@ -61,9 +60,7 @@ test('main thread and workers at once: one terminated while it records, one thro
       await untilStats(ring, () => incident.packets > 1_000)
       await incident.resolve()
       await ring.close()
-      const left = readdirSync('/proc/self/task')
-        .map((task) => readFileSync(`/proc/self/task/${task}/comm`, 'utf8').trimEnd())
-        .filter((name) => name.startsWith('pcap-ring'))
+      const left = (await restingThreads()).filter((name) => name.startsWith('pcap-ring'))
       console.log(JSON.stringify({ code, message: error.message, ended, left }))
     },
     { device: here.device, directory, statsInterval: 50, kernelBuffer: 8 * 1024 * 1024 },

@@ -16,6 +16,10 @@ export interface HostApi<S = Record<string, never>> {
   require: NodeJS.Require
   /** The next such event, with its arguments. */
   once(emitter: NodeJS.EventEmitter, event: string): Promise<unknown[]>
+  /** The names of the process's threads. */
+  threads(): string[]
+  /** The same once it rests: a thread that was joined may be seen for a moment longer. */
+  restingThreads(): Promise<string[]>
   /** Fulfils when a `stats` event satisfies the condition. */
   untilStats(ring: PcapRing, condition: (stats: import('../../src/index.js').Stats) => boolean): Promise<unknown>
 }
@@ -50,6 +54,25 @@ const api = `
     ...require(process.env.PCAP_RING_ROOT + '/lib/index.js'),
     state: {},
     require,
+    threads: () => {
+      const { readdirSync, readFileSync } = require('node:fs')
+      return readdirSync('/proc/self/task').flatMap((task) => {
+        try {
+          return [readFileSync('/proc/self/task/' + task + '/comm', 'utf8').trimEnd()]
+        } catch {
+          return [] // it ended meanwhile
+        }
+      })
+    },
+    restingThreads: async () => {
+      for (let names = '', same = 0; ;) {
+        const now = api.threads()
+        same = names === now.join() ? same + 1 : 0
+        names = now.join()
+        if (same === 3) return now
+        await new Promise((resolve) => setTimeout(resolve, 2))
+      }
+    },
     once: (emitter, event) => new Promise((resolve) => emitter.once(event, (...args) => resolve(args))),
     untilStats: (ring, condition) => new Promise((resolve) => {
       const judge = (stats) => {
