@@ -354,6 +354,49 @@ export interface IncidentStatistics {
   timeline: { at: string; packets: number; bytes: number }[]
 }
 
+/**
+ * The addresses at one end of the packets in a file. Exact up to 4,096 different ones. Beyond, `estimated` is true:
+ * memory stays bounded, and numbers may be off as said here.
+ */
+export interface TrafficAddresses {
+  /** Different addresses. Where estimated, its standard error is 0.8 %. */
+  count: number
+  estimated: boolean
+  /**
+   * The ten with the most packets; `bytes` are original lengths. Where estimated, both are what was certainly there:
+   * never too high, too low by at most one 4,096th of the packets with an address.
+   */
+  top: { address: string; packets: number; bytes: number }[]
+  /** All other packets with an address: `other` and the packets of `top` add up to them, estimated or not. */
+  other: number
+}
+
+/** What the packets in the file are. Sums agree with `sections`, save where something is said to have none. */
+export interface Traffic {
+  protocols: Protocols
+  tcpFlags: TcpFlags
+  /** IP fragments. */
+  fragments: number
+  /**
+   * By original length, each up to and including `upTo`: 64, 127, 255, 511, 1,023, 1,518 (RFC 2819), 9,018 (jumbo
+   * frames), and null for what is longer.
+   */
+  sizes: { upTo: number | null; packets: number }[]
+  /** Of IPv4 and IPv6, outermost header. A packet without one (ARP, or cut before its end) has no address. */
+  sources: TrafficAddresses
+  destinations: TrafficAddresses
+  /**
+   * The ten with the most packets of each protocol and side, always exact. Fragments but the first, and packets that
+   * were cut before them, have no ports.
+   */
+  ports: { proto: 'tcp' | 'udp'; side: 'source' | 'destination'; port: number; packets: number }[]
+  /**
+   * At most 600 slots, by section, then by time; those without packets are left out. They lie on a grid from
+   * `frozenAt` on, their length is 1 ms, doubled until there are few enough. `at` is the start.
+   */
+  timeline: { at: string; packets: number; bytes: number; section: SectionName }[]
+}
+
 /** Where, with what and by which clock the evidence was taken. */
 export interface Custody {
   host: { hostname: string; bootId: string; kernel: string }
@@ -416,6 +459,8 @@ export interface IncidentReport {
   /** Packets lost from the first packet in the file to the last. */
   loss: { kernel: number; interface: number; writer: number }
   statistics: IncidentStatistics
+  /** null in statistics-only mode, as there is no file. */
+  traffic: Traffic | null
   custody: Custody
 }
 

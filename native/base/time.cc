@@ -19,6 +19,12 @@ int64_t ClockNs(clockid_t clock) {
 int64_t RealtimeNs() { return ClockNs(CLOCK_REALTIME); }
 int64_t MonotonicNs() { return ClockNs(CLOCK_MONOTONIC); }
 
+int64_t CutTime(int64_t ns, Precision precision) {
+  if (precision == Precision::kNano) return ns;
+  const int64_t rest = ns % 1'000;
+  return ns - (rest < 0 ? rest + 1'000 : rest);
+}
+
 std::string FormatTime(int64_t ns, Precision precision) {
   int64_t sec = ns / kNsPerSec;
   int64_t fraction = ns % kNsPerSec;

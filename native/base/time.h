@@ -17,5 +17,7 @@ int64_t MonotonicNs();  // CLOCK_MONOTONIC
 
 // ISO 8601 UTC, "2026-11-22T08:00:00.123456Z": exactly 6 fractional digits, 9 with kNano. Cuts, never rounds.
 std::string FormatTime(int64_t ns, Precision precision);
+// The time that FormatTime shows and a file of this precision holds.
+int64_t CutTime(int64_t ns, Precision precision);
 
 }  // namespace pcap_ring

@@ -54,6 +54,9 @@ Status Recording::BeginFile() {
   if (Status status = file_.Create(spec_.path); !status.ok()) return status;
   const PcapFileHeader header =
       MakePcapFileHeader(facts_.source.linktype, facts_.source.file_snaplen, facts_.precision);
+  if (WantsReport()) {
+    traffic_ = std::make_unique<TrafficFeed>(facts_.source.linktype, facts_.precision, frozen_ns_);
+  }
   const auto* bytes = reinterpret_cast<const uint8_t*>(&header);
   buffer_.reserve(kBufferSize);
   buffer_.assign(bytes, bytes + sizeof header);
@@ -87,6 +90,7 @@ void Recording::AppendRecord(Section section, const RecordHeader& header, Record
       MakePcapRecordHeader(header.sec, header.nsec, header.caplen, header.len, facts_.precision);
   const auto* bytes = reinterpret_cast<const uint8_t*>(&record);
   buffer_.insert(buffer_.end(), bytes, bytes + sizeof record);
+  if (traffic_ != nullptr) traffic_->Note(section, header, buffer_.size());
   walker->Bytes(
       header, [this](const uint8_t* data, uint32_t size) { buffer_.insert(buffer_.end(), data, data + size); },
       kUnpin);
@@ -101,10 +105,12 @@ Status Recording::Flush() {
     Fail(std::move(status));
     file_.Truncate(safe_bytes_);
     tally_ = safe_tally_;
+    if (traffic_ != nullptr) traffic_->Drop();
   } else {
     digest_.Update(buffer_.data(), buffer_.size());
     safe_bytes_ = file_.offset();
     safe_tally_ = tally_;
+    if (traffic_ != nullptr) traffic_->Commit(buffer_.data());
     unsynced_ += buffer_.size();
     dirty_ = true;
   }
@@ -137,6 +143,7 @@ std::string Recording::ReportText(const TapSummary& summary) {
   outcome.bytes = safe_bytes_;
   if (WantsFile()) outcome.sha256 = Sha256(digest_).HexDigest();
   outcome.error = failure_.ok() ? summary.error : failure_.code;
+  if (traffic_ != nullptr) outcome.traffic = &traffic_->traffic();
   return ReportJson(head_, spec_, facts_.precision, facts_.source.mode, frozen_ns_, tally_, summary, outcome);
 }
 

@@ -8,6 +8,7 @@
 #include "incident/draft.h"
 #include "incident/report.h"
 #include "incident/tally.h"
+#include "incident/traffic_feed.h"
 #include "incident/types.h"
 #include "output/part_file.h"
 #include "output/pcap_format.h"
@@ -60,6 +61,7 @@ class Recording {
   // What is in the file and the buffer, and what was in the file when the buffer was last empty.
   Tally tally_;
   Tally safe_tally_;
+  std::unique_ptr<TrafficFeed> traffic_;  // none for a dump and in statistics-only mode
   Sha256 digest_;
   uint64_t safe_bytes_ = 0;
   bool dirty_ = false;

@@ -13,6 +13,7 @@
 
 #include "base/sha256.h"
 #include "incident/draft.h"
+#include "incident/file_traffic.h"
 #include "incident/report.h"
 #include "output/part_file.h"
 #include "output/pcap_format.h"
@@ -68,6 +69,7 @@ struct Scan {
   Precision precision = Precision::kMicro;
   Tally tally;
   TrafficCounters after_freeze;
+  std::unique_ptr<FileTraffic> traffic;
   std::string sha256;
 };
 
@@ -75,7 +77,7 @@ class Scanner {
  public:
   Scanner(int fd, const std::atomic<bool>& stop) : fd_(fd), stop_(stop) {}
 
-  Scan Run(uint64_t history, int64_t since_ns) {
+  Scan Run(uint64_t history, int64_t since_ns, int64_t frozen_ns) {
     Scan scan;
     scan.tally = Tally(since_ns);
     PcapFileHeader header;
@@ -87,6 +89,7 @@ class Scanner {
     scan.linktype = header.linktype;
     Accept(&scan, &header, sizeof header);
     const PcapHandle dead = OpenDead(header.linktype, RecordingReader::kMaxCaplen);
+    scan.traffic = std::make_unique<FileTraffic>(header.linktype, scan.precision, frozen_ns);
     TrafficCounter counter(dead != nullptr ? pcap_datalink(dead.get()) : -1);
     std::vector<uint8_t> record;
     PcapRecordHeader next;
@@ -98,7 +101,9 @@ class Scanner {
       const int64_t scale = scan.precision == Precision::kNano ? 1 : 1000;
       const Packet packet = {next.sec, next.fraction * scale, next.caplen, next.len, record.data() + sizeof next, false};
       const bool before = scan.tally.packets() < history;
-      scan.tally.Add(before ? Section::kPreBuffer : Section::kAttack, packet.time_ns(), packet.len);
+      const Section section = before ? Section::kPreBuffer : Section::kAttack;
+      scan.tally.Add(section, packet.time_ns(), packet.len);
+      scan.traffic->Add(section, packet);
       if (!before) counter.Count(packet);
     }
     scan.after_freeze = counter.total();
@@ -177,7 +182,8 @@ Status RecoverOne(const RingFacts& facts, const std::string& id, const std::atom
   if (adopted) draft = Draft::Decode(ReadAll(report.fd()));
 
   const auto scanner = std::make_unique<Scanner>(capture.fd(), stop);
-  const Scan scan = scanner->Run(draft ? draft->history : 0, draft ? draft->since_ns : kNever);
+  const Scan scan = scanner->Run(draft ? draft->history : 0, draft ? draft->since_ns : kNever,
+                                 draft ? draft->frozen_ns : kNever);
   if (stop.load(std::memory_order_relaxed)) return Status::Ok();
   if (scan.bytes == 0) {
     struct stat found;
@@ -210,6 +216,7 @@ Status RecoverOne(const RingFacts& facts, const std::string& id, const std::atom
     outcome.bytes = scan.bytes;
     outcome.sha256 = scan.sha256;
     outcome.recovered = true;
+    outcome.traffic = scan.traffic.get();
     const std::string text = ReportJson(draft->head, spec, draft->precision, Mode::kCapture, draft->frozen_ns,
                                         scan.tally, summary, outcome) +
                              "\n";

@@ -10,6 +10,8 @@ namespace {
 
 double Ms(int64_t ns) { return static_cast<double>(ns) / 1e6; }
 
+}  // namespace
+
 const char* SectionName(Section section, bool manual) {
   switch (section) {
     case Section::kPreBuffer:
@@ -21,6 +23,8 @@ const char* SectionName(Section section, bool manual) {
   }
   return "";
 }
+
+namespace {
 
 void WriteCap(JsonWriter* json, CapReason reason) {
   switch (reason) {
@@ -206,6 +210,12 @@ std::string ReportJson(const std::string& head, const RecordingSpec& spec, Preci
   json.Key("loss").BeginObject().Key("kernel").Uint(summary.kernel_loss);
   json.Key("interface").Uint(summary.interface_loss).Key("writer").Uint(summary.writer_loss).EndObject();
   WriteStatistics(&json, precision, mode, frozen_ns, summary);
+  json.Key("traffic");
+  if (file.traffic != nullptr) {
+    WriteTraffic(&json, *file.traffic, spec.kind == TapKind::kManual, precision);
+  } else {
+    json.Null();
+  }
   json.EndObject();
   return json.Take();
 }

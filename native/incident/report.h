@@ -7,12 +7,15 @@
 
 namespace pcap_ring {
 
+class FileTraffic;
+
 // What the file turned out to be.
 struct FileOutcome {
   uint64_t bytes = 0;
   std::string sha256;  // "": unknown
   Code error = Code::kOk;
   bool recovered = false;
+  const FileTraffic* traffic = nullptr;  // of its packets; nullptr: there is no file
 };
 
 // The members of a report that are known at the freeze, without braces, so that they can be set aside for a recovery.
@@ -25,7 +28,13 @@ std::string SectionsJson(const Tally& tally, bool manual, Precision precision);
 // A DumpReport.
 std::string DumpJson(const RecordingSpec& spec, const RingFacts& facts, const Tally& tally, uint64_t bytes);
 
-// The protocol members of `Stats` and of the report's statistics.
+// As the report has it; `manual` as above.
+const char* SectionName(Section section, bool manual);
+
+// The report's `traffic`.
+void WriteTraffic(JsonWriter* json, const FileTraffic& traffic, bool manual, Precision precision);
+
+// The protocol members of `Stats` and of the report's statistics and traffic.
 void WriteProtocols(JsonWriter* json, const TrafficCounters& traffic, Mode mode);
 
 }  // namespace pcap_ring

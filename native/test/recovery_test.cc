@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -112,6 +113,16 @@ Json CheckRecovered(const TempDir& dir, const std::string& id, const Packets& pa
   digest.Update(bytes.data(), bytes.size());
   CHECK_EQ(report["sha256"].text(), digest.HexDigest());
   CHECK_EQ(report["from"].text(), count == 0 ? "null" : FormatTime(packets[0].time_ns, Precision::kNano));
+  std::map<std::string, uint64_t> in_timeline;
+  for (const Json& slot : report["traffic"]["timeline"].items()) {
+    in_timeline[slot["section"].text()] += slot["packets"].number();
+  }
+  for (const Json& section : report["sections"].items()) {
+    CHECK_EQ(in_timeline[section["name"].text()], section["packets"].number());
+  }
+  uint64_t in_sizes = 0;
+  for (const Json& size : report["traffic"]["sizes"].items()) in_sizes += size["packets"].number();
+  CHECK_EQ(in_sizes, count);
   CHECK_EQ(report["to"].text(), count == 0 ? "null" : FormatTime(packets[count - 1].time_ns, Precision::kNano));
   return report;
 }

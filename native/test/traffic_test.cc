@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <random>
@@ -245,9 +246,29 @@ const std::vector<Case>& AllCases() {
   return cases;
 }
 
-// On the heap and exactly as large as captured, so that the sanitizer sees every byte too far. `shift` misaligns.
+// "10.0.0.1 10.0.0.2 tcp 32768 80", in hexadecimal; reads every byte that is pointed to.
+std::string Describe(const Endpoints& ends, const Packet& packet) {
+  std::string text;
+  for (const uint8_t* address : {ends.source, ends.destination}) {
+    CHECK_EQ(address != nullptr, ends.address_size != 0);
+    if (address == nullptr) continue;
+    CHECK(address >= packet.data && address + ends.address_size <= packet.data + packet.caplen);
+    for (int i = 0; i < ends.address_size; ++i) {
+      char byte[4];
+      std::snprintf(byte, sizeof byte, "%02x", address[i]);
+      text += byte;
+    }
+    text += " ";
+  }
+  if (ends.transport == Endpoints::Transport::kNone) return text;
+  text += ends.transport == Endpoints::Transport::kTcp ? "tcp " : "udp ";
+  return text + std::to_string(ends.source_port) + " " + std::to_string(ends.destination_port);
+}
+
+// On the heap and exactly as large as captured, so that the sanitizer sees every byte too far. `shift` misaligns. What
+// was found of the ends must lie in there, and change nothing about the figures.
 TrafficCounters CountOne(int dlt, const uint8_t* bytes, size_t size, uint32_t len, size_t shift,
-                         bool outbound = false) {
+                         bool outbound = false, std::string* ends_text = nullptr) {
   const std::unique_ptr<uint8_t[]> heap(new uint8_t[size + shift]);
   if (size > 0) std::memcpy(heap.get() + shift, bytes, size);
   Packet packet;
@@ -257,6 +278,12 @@ TrafficCounters CountOne(int dlt, const uint8_t* bytes, size_t size, uint32_t le
   packet.outbound = outbound;
   TrafficCounter counter(dlt);
   counter.Count(packet);
+  TrafficCounter with_ends(dlt);
+  Endpoints ends;
+  with_ends.Count(packet, &ends);
+  CHECK(std::memcmp(&counter.total(), &with_ends.total(), sizeof(TrafficCounters)) == 0);
+  const std::string text = Describe(ends, packet);
+  if (ends_text != nullptr) *ends_text = text;
   return counter.total();
 }
 
@@ -302,6 +329,54 @@ TEST(EveryBranchAtEveryLength) {
         const auto counted = CountOne(c.dlt, c.bytes.data(), size, 1514, shift);
         CHECK_EQ(where + Describe(counted), where + Describe(Expected(c, size, 1514)));
       }
+    }
+  }
+}
+
+// The ends of the packet that `bytes` start with, when only the first `size` of them were captured.
+std::string EndsOf(const Bytes& bytes, size_t size) {
+  std::string text;
+  CountOne(1, bytes.data(), size, 1514, 0, false, &text);
+  return text;
+}
+
+TEST(EndsAtEveryLength) {
+  const std::string v4 = "0a000001 0a000002 ";
+  std::string v6;
+  for (int i = 0; i < 32; ++i) v6 += i == 16 ? " fd" : "fd";
+  v6 += " ";
+  const struct {
+    const char* name;
+    Bytes bytes;
+    std::string addresses;
+    size_t addresses_at;
+    std::string ports;
+    size_t ports_at;
+  } cases[] = {
+      {"tcp4", Ethernet(0x0800) + Ipv4(6, Tcp(2)), v4, 34, "tcp 32768 80", 38},
+      {"udp4", Ethernet(0x0800) + Ipv4(17, Udp()), v4, 34, "udp 53 32768", 38},
+      {"tagged", Ethernet(0x8100) + Tag(0x0800) + Ipv4(17, Udp()), v4, 38, "udp 53 32768", 42},
+      {"options", Ethernet(0x0800) + Ipv4(17, Udp(), {.words = 15}), v4, 34, "udp 53 32768", 78},
+      {"icmp", Ethernet(0x0800) + Ipv4(1, Icmp()), v4, 34, "", kNeverSeen},
+      {"first fragment", Ethernet(0x0800) + Ipv4(17, Udp(), {.fragment = 0x2000}), v4, 34, "udp 53 32768", 38},
+      {"later fragment", Ethernet(0x0800) + Ipv4(17, Udp(), {.fragment = 0x2001}), v4, 34, "", kNeverSeen},
+      {"header length 0", Ethernet(0x0800) + Ipv4(17, Udp(), {.words = 0}), v4, 34, "", kNeverSeen},
+      {"total length 23", Ethernet(0x0800) + Ipv4(17, Udp(), {.total_length = 23}), v4, 34, "", kNeverSeen},
+      {"total length 1", Ethernet(0x0800) + Ipv4(17, Udp(), {.total_length = 1}), v4, 34, "", kNeverSeen},
+      {"total length 0", Ethernet(0x0800) + Ipv4(17, Udp(), {.total_length = 0}), v4, 34, "udp 53 32768", 38},
+      {"version 5", Ethernet(0x0800) + Ipv4(17, Udp(), {.version = 5}), v4, kNeverSeen, "", kNeverSeen},
+      {"udp6", Ethernet(0x86dd) + Ipv6(17, Udp()), v6, 54, "udp 53 32768", 58},
+      {"extensions", Ethernet(0x86dd) + Ipv6(0, Extension(60, 0, 8) + Extension(6, 1, 16) + Tcp(2)), v6, 54,
+       "tcp 32768 80", 82},
+      {"first fragment6", Ethernet(0x86dd) + Ipv6(44, FragmentHeader(17, 1) + Udp()), v6, 54, "udp 53 32768", 66},
+      {"later fragment6", Ethernet(0x86dd) + Ipv6(44, FragmentHeader(17, 9) + Udp()), v6, 54, "", kNeverSeen},
+      {"arp", Ethernet(0x0806) + Bytes(46, 1), v4, kNeverSeen, "", kNeverSeen},
+  };
+  for (const auto& c : cases) {
+    for (size_t size = 0; size <= c.bytes.size(); ++size) {
+      const std::string where = c.name + (" at " + std::to_string(size) + ": ");
+      CHECK_EQ(where + EndsOf(c.bytes, size),
+               where + (size >= c.addresses_at ? c.addresses : "") + (size >= c.ports_at ? c.ports : ""));
     }
   }
 }

@@ -30,6 +30,21 @@ struct TrafficCounters {
   TrafficCounters& operator+=(const TrafficCounters& more);
 };
 
+// What the headers of one packet say of its two ends.
+struct Endpoints {
+  enum class Transport : uint8_t { kNone, kTcp, kUdp };
+
+  // Into the packet's bytes. The addresses stand at fixed places, so they are known once the fixed header of IPv4 or
+  // IPv6 was captured, whatever its length fields claim.
+  const uint8_t* source = nullptr;
+  const uint8_t* destination = nullptr;
+  uint8_t address_size = 0;  // 4 or 16; 0: no addresses
+  // kNone: no ports. A fragment that is not the first has none.
+  Transport transport = Transport::kNone;
+  uint16_t source_port = 0;
+  uint16_t destination_port = 0;
+};
+
 // Looks at the headers of one packet. Knows nothing of files or rings; safe on any bytes of any length.
 // On the capture thread, for every packet: no allocation, no system call.
 class TrafficCounter {
@@ -38,14 +53,12 @@ class TrafficCounter {
   explicit TrafficCounter(int dlt);
 
   void Count(const Packet& packet);
+  // The same, and where it came from and went to.
+  void Count(const Packet& packet, Endpoints* endpoints);
   const TrafficCounters& total() const { return total_; }
 
  private:
-  void CountEthertype(uint16_t ethertype, const uint8_t* data, uint32_t size);
-  void CountIp(const uint8_t* data, uint32_t size);
-  void CountIpv4(const uint8_t* data, uint32_t size);
-  void CountIpv6(const uint8_t* data, uint32_t size);
-  void CountTransport(uint8_t protocol, const uint8_t* data, uint32_t size, bool first_fragment);
+  void CountLengths(const Packet& packet);
 
   int dlt_;
   TrafficCounters total_;

@@ -10,6 +10,7 @@ import { Host, type HostApi, runHost } from '../support/host.js'
 import { makePair, noNamespaces } from '../support/netns.js'
 import { parsePcap } from '../support/pcap-file.js'
 import { frameOf, noSender, send } from '../support/sender.js'
+import { wrongTraffic } from '../support/traffic.js'
 
 const skip = noNamespaces || noSender
 
@@ -120,6 +121,7 @@ test('another process starts and dies fifty times in the directory of a recordin
     const report = reportOf(directory, id)
     t.equal(report.recovered, true)
     t.same(readEvidence(report).wrong, [])
+    t.same(wrongTraffic(report), [])
   }
   const names = [...killed, ...finished, ...reports.reports.map(({ id }) => id)]
   t.same(
@@ -169,6 +171,7 @@ for (const torn of [false, true]) {
     const report = reportOf(captures, 'x')
     const { frames, wrong } = readEvidence(report)
     t.same(wrong, [])
+    t.same(wrongTraffic(report), [])
     t.match(report, {
       recovered: true,
       id: 'x',
@@ -275,4 +278,5 @@ test('what is no part of ours stays, and a part without its report tells what it
   const report = reportOf(directory, 'bare')
   t.match(report, { recovered: true, packets: 500, linkType: 'EN10MB', reason: null })
   t.same(readEvidence(report).wrong, [])
+  t.same(wrongTraffic(report), [])
 })

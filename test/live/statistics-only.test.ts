@@ -141,6 +141,7 @@ for (const [who, wrap] of Object.entries(without)) {
         to: null,
         sha256: null,
         reason: 'figures only',
+        traffic: null,
       })
       t.equal(report.statistics.packets, 500)
       t.equal(report.statistics.bytes, 50_000)

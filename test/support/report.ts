@@ -56,6 +56,32 @@ export function exampleReport(over: Partial<IncidentReport> = {}): IncidentRepor
       fragments: 0,
       timeline: [],
     },
+    traffic: {
+      protocols: { tcp: 0, udp: 10_000, icmp: 0, other: 0 },
+      tcpFlags: { syn: 0, synack: 0, ack: 0, rst: 0, fin: 0 },
+      fragments: 0,
+      sizes: [64, 127, 255, 511, 1_023, 1_518, 9_018, null].map((upTo) => ({
+        upTo,
+        packets: upTo === 64 ? 10_000 : 0,
+      })),
+      sources: {
+        count: 1,
+        estimated: false,
+        top: [{ address: '192.0.2.1', packets: 10_000, bytes: 640_000 }],
+        other: 0,
+      },
+      destinations: {
+        count: 1,
+        estimated: false,
+        top: [{ address: '192.0.2.2', packets: 10_000, bytes: 640_000 }],
+        other: 0,
+      },
+      ports: [
+        { proto: 'udp', side: 'source', port: 53, packets: 10_000 },
+        { proto: 'udp', side: 'destination', port: 80, packets: 10_000 },
+      ],
+      timeline: [],
+    },
     custody: {
       host: { hostname: 'edge1', bootId: '00000000-0000-0000-0000-000000000000', kernel: '6.1.0' },
       software: { version: '0.1.0', libpcap: '1.10.3', node: '20.20.2' },

@@ -1,0 +1,251 @@
+// Reports of the real floods, against tshark's own statistics of the same files; and of every capture, against ours.
+
+import { execFileSync } from 'node:child_process'
+import { type Test, test } from 'tap'
+
+import type { Incident, IncidentReport, PcapRingOptions, Traffic } from '../../src/index.js'
+import { captureNames, capturePath, noCaptures } from '../support/captures.js'
+import { noTool } from '../support/netns.js'
+import { replay, ringOf } from '../support/replay.js'
+import { understood, wrongTraffic } from '../support/traffic.js'
+
+const skip = noCaptures || noTool('tshark')
+const cap = { packets: 1_000_000 }
+
+/** An incident that begins when the rate reaches `pps`, and is resolved at the recording's end. */
+async function incidentOf(t: Test, name: string, pps: number, options: PcapRingOptions = {}): Promise<IncidentReport> {
+  const ring = ringOf(t, { file: capturePath(name), cap, precision: 'nano', ...options })
+  let incident: Incident | undefined
+  ring.on('stats', (stats) => {
+    if (stats.pps >= pps) incident ??= ring.freeze()
+  })
+  ring.on('warning', () => {})
+  await replay(ring)
+  return (incident ?? ring.freeze()).resolve()
+}
+
+/** As the report counts: each packet for itself, names as they are, nothing looked up. */
+function tshark(file: string, ...args: string[]): string {
+  const asIs = [
+    '-n',
+    '-o',
+    'ip.defragment:FALSE',
+    '-o',
+    'ipv6.defragment:FALSE',
+    '-o',
+    'tcp.desegment_tcp_streams:FALSE',
+  ]
+  return execFileSync('tshark', [...asIs, '-r', file, ...args], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+    maxBuffer: 1 << 28,
+  })
+}
+
+interface Endpoint {
+  address: string
+  sent: number
+  sentBytes: number
+  received: number
+  receivedBytes: number
+}
+
+/** Both in one reading: `-z endpoints`, and `-z io,phs`. */
+const statisticsOf = (file: string): string =>
+  tshark(file, '-q', '-z', 'endpoints,ip', '-z', 'endpoints,ipv6', '-z', 'io,phs')
+
+const endpoints = (statistics: string): Endpoint[] =>
+  statistics
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter((words) => words.length === 7 && /^[\d.]+$|^[0-9a-f:]+$/.test(words[0] as string))
+    .map(([address, , , ...numbers]) => {
+      const [sent, sentBytes, received, receivedBytes] = numbers.map(Number) as [number, number, number, number]
+      return { address: address as string, sent, sentBytes, received, receivedBytes }
+    })
+
+/** Frames by protocol right above IP: the hierarchy is shown by indentation. */
+function hierarchy(statistics: string): Record<string, number> {
+  const frames: Record<string, number> = {}
+  const path: string[] = []
+  for (const line of statistics.split('\n')) {
+    const [, indent = '', protocol = '', count = ''] = /^( *)([\w.-]+) +frames:(\d+)/.exec(line) ?? []
+    if (protocol === '') continue
+    path.splice(indent.length / 2, path.length, protocol)
+    if (/^ip(v6)?$/.test(path.at(-2) ?? '') && path.filter((name) => /^ip(v6)?$/.test(name)).length === 1) {
+      frames[protocol] = (frames[protocol] ?? 0) + Number(count)
+    }
+  }
+  return frames
+}
+
+const fields = [
+  'ip.proto',
+  'ip.frag_offset',
+  'tcp.flags',
+  'tcp.srcport',
+  'tcp.dstport',
+  'udp.srcport',
+  'udp.dstport',
+] as const
+type Fields = Record<(typeof fields)[number], string>
+
+/** The fields of each packet, '' where it has none. Ports and flags inside ICMP errors are not the packet's own. */
+const fieldsOf = (file: string): Fields[] =>
+  tshark(file, '-T', 'fields', '-E', 'occurrence=f', ...['frame.protocols', ...fields].flatMap((name) => ['-e', name]))
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => {
+      const [protocols = '', ...values] = line.split('\t')
+      const own = (name: string): boolean => name.startsWith('ip.') || !/:icmp(v6)?(:|$)/.test(protocols)
+      return Object.fromEntries(fields.map((name, i) => [name, own(name) ? (values[i] ?? '') : ''])) as Fields
+    })
+
+function portsIn(packets: Fields[]): Traffic['ports'] {
+  return (['tcp', 'udp'] as const).flatMap((proto) =>
+    (['source', 'destination'] as const).flatMap((side) => {
+      const sums = new Map<string, number>()
+      for (const packet of packets) {
+        const port = packet[`${proto}.${side === 'source' ? 'srcport' : 'dstport'}`]
+        if (port !== '') sums.set(port, (sums.get(port) ?? 0) + 1)
+      }
+      return [...sums]
+        .map(([port, packets]) => ({ proto, side, port: Number(port), packets }))
+        .sort((a, b) => b.packets - a.packets || a.port - b.port)
+        .slice(0, 10)
+    }),
+  )
+}
+
+/** One side of the report against tshark's endpoints. */
+function sameAddresses(
+  t: Test,
+  said: Traffic['sources'],
+  all: { address: string; packets: number; bytes: number }[],
+): void {
+  const theirs = all.filter(({ packets }) => packets > 0)
+  const total = theirs.reduce((sum, { packets }) => sum + packets, 0)
+  const listed = said.top.reduce((sum, { packets }) => sum + packets, 0)
+  t.equal(listed + said.other, total, 'top and other are all packets with an address')
+  t.equal(said.estimated, theirs.length > 4_096)
+  if (said.estimated) {
+    t.comment(`${said.count} addresses, ${theirs.length} as tshark counts`)
+    t.ok(Math.abs(said.count / theirs.length - 1) < 0.05)
+  } else t.equal(said.count, theirs.length)
+  const slack = said.estimated ? total / 4_096 : 0
+  for (const { address, packets, bytes } of said.top) {
+    const their = theirs.find((one) => one.address === address)
+    if (!said.estimated) t.match(their, { packets, bytes }, address)
+    else t.ok(their && packets <= their.packets && packets + slack >= their.packets && bytes <= their.bytes, address)
+  }
+  const least = Math.min(...said.top.map(({ packets }) => packets))
+  const missed = theirs.filter(
+    (one) => one.packets > least + slack && !said.top.some((top) => top.address === one.address),
+  )
+  t.strictSame(missed, [], 'nobody who sent more is left out')
+}
+
+interface Flood {
+  name: string
+  pps: number
+  options?: PcapRingOptions
+  /** Fragments that begin with no real header. */
+  garbage?: boolean
+}
+
+// Those of milliseconds are over before the first interval is: a ring that holds all of it.
+const all: PcapRingOptions = { ring: { packets: 50_000 }, statsInterval: '50ms' }
+const floods: Flood[] = [
+  { name: 'flood-syn-spoofed-37841.pcap', pps: 500 },
+  { name: 'amp-tcp-synack-8000.pcap', pps: 20_000, options: { ...all, ring: { packets: 1_000 } } },
+  { name: 'amp-snmp-4373.pcap', pps: 1, options: all },
+  { name: 'flood-syn-synack-896.pcap', pps: 5, options: { ring: { packets: 100 } } },
+  { name: 'flood-icmp6-rsmurf-1000.pcap', pps: 1, options: all },
+  { name: 'icmp-exactly-10000.pcap', pps: 1, options: all },
+  { name: 'synscan-2011.pcap', pps: 50 },
+  { name: 'ip4-frag-garbage.pcap', pps: 1, options: all, garbage: true },
+  { name: 'memcached.pcap', pps: 1, options: all },
+  { name: 'ssdp.pcap', pps: 1, options: all },
+]
+
+for (const { name, pps, options, garbage } of floods) {
+  test(`${name}: as tshark counts`, { skip }, async (t) => {
+    const report = await incidentOf(t, name, pps, options)
+    const file = report.file as string
+    const { protocols, tcpFlags, sources, destinations, ports } = report.traffic as Traffic
+    t.comment(report.sections.map(({ name, packets }) => `${name} ${packets}`).join(', '))
+    t.strictSame(wrongTraffic(report), [])
+
+    const statistics = statisticsOf(file)
+    const packets = fieldsOf(file)
+    t.equal(packets.length, report.packets)
+    const { tcp = 0, udp = 0, icmp = 0, icmpv6 = 0, data = 0 } = hierarchy(statistics)
+    const fragments = packets
+      .filter((packet) => Number(packet['ip.frag_offset']) > 0)
+      .map((packet) => packet['ip.proto'])
+    const later = (protocol: string): number => fragments.filter((one) => one === protocol).length
+    t.strictSame(
+      { tcp: protocols.tcp, udp: protocols.udp, icmp: protocols.icmp },
+      { tcp: tcp + later('6'), udp: udp + later('17'), icmp: icmp + icmpv6 + later('1') },
+      `protocols; ${data} frames are later fragments`,
+    )
+    t.equal(
+      Object.values(protocols).reduce((sum, count) => sum + count, 0),
+      report.packets,
+    )
+
+    const ends = endpoints(statistics)
+    sameAddresses(
+      t,
+      sources,
+      ends.map(({ address, sent, sentBytes }) => ({ address, packets: sent, bytes: sentBytes })),
+    )
+    sameAddresses(
+      t,
+      destinations,
+      ends.map(({ address, received, receivedBytes }) => ({ address, packets: received, bytes: receivedBytes })),
+    )
+    t.strictSame(ports, portsIn(packets), 'ports')
+
+    // Of a TCP header that claims to be shorter than it can be, tshark shows no flags.
+    if (garbage) return
+    const flags = packets.flatMap((packet) => (packet['tcp.flags'] === '' ? [] : [Number(packet['tcp.flags'])]))
+    const having = (mask: number, value: number): number => flags.filter((byte) => (byte & mask) === value).length
+    t.strictSame(
+      tcpFlags,
+      {
+        syn: having(0x12, 0x02),
+        synack: having(0x12, 0x12),
+        ack: having(0x17, 0x10),
+        rst: having(4, 4),
+        fin: having(1, 1),
+      },
+      'TCP flags',
+    )
+  })
+}
+
+for (const name of noCaptures ? [] : captureNames()) {
+  test(`${name}: as our own parser counts`, async (t) => {
+    const ring = ringOf(t, { file: capturePath(name), cap, precision: 'nano', ring: { packets: 100_000 } })
+    ring.on('warning', () => {})
+    const started = await replay(ring).then(
+      () => true,
+      () => false,
+    )
+    if (!started) {
+      t.pass('damaged at its head')
+      return
+    }
+    const report = await ring.freeze().resolve()
+    if (understood(report)) {
+      t.strictSame(wrongTraffic(report), [])
+      return
+    }
+    t.comment(`${report.linkType} is none of those that our own parser reads`)
+    t.equal(
+      report.traffic?.sizes.reduce((sum, { packets }) => sum + packets, 0),
+      report.packets,
+    )
+  })
+}
