@@ -3,8 +3,6 @@
 #include <iterator>
 #include <string>
 
-#include "output/pcap_format.h"
-
 namespace pcap_ring {
 namespace {
 
@@ -31,6 +29,7 @@ Session::Config ConfigOf(const Napi::Object& from) {
   Session::Config config;
   RingFacts& facts = config.facts;
   facts.precision = Text(from, "precision") == "nano" ? Precision::kNano : Precision::kMicro;
+  facts.format = Text(from, "format") == "pcapng" ? FileFormat::kPcapng : FileFormat::kPcap;
   facts.directory = Text(from, "directory");
   facts.filter = Text(from, "filter");
   facts.direction = Text(from, "direction");
@@ -123,6 +122,7 @@ void RingWrap::Open(const Napi::CallbackInfo& info) {
   recording.reason = Text(from, "reason");
   recording.labels = Text(from, "labels");
   recording.attack = Text(from, "attack");
+  recording.comment = Text(from, "comment");
   if (const Napi::Value since = from.Get("since"); since.IsBigInt()) {
     bool lossless;
     recording.since_ns = since.As<Napi::BigInt>().Int64Value(&lossless);
@@ -138,8 +138,6 @@ void RingWrap::Open(const Napi::CallbackInfo& info) {
   tap.resolution_ns = DurationNs(from, "resolutionDuration");
   tap.resolution_reserve = Flag(from, "resolutionReserve");
   tap.interval_ns = DurationNs(from, "statsInterval");
-  tap.file_overhead = sizeof(PcapFileHeader);
-  tap.record_overhead = sizeof(PcapRecordHeader);
   tap.progress = std::make_shared<std::atomic<uint64_t>>(0);
   progress_[tap.handle] = tap.progress;
   session_->Open(std::move(recording), std::move(tap));

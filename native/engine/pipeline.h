@@ -79,6 +79,7 @@ class Pipeline : private PacketRing::Grower {
   void RecordPacket(const Packet& packet);
   void WaitForWriter();
   void FlushTaps();
+  uint64_t SizeInFile(const FileCost& cost, uint64_t before, Cursor split) const;
   TrafficCounters CountFrom(Cursor begin, uint64_t packets) const;
 
   const Config config_;

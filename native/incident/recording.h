@@ -10,7 +10,6 @@
 #include "incident/tally.h"
 #include "incident/types.h"
 #include "output/part_file.h"
-#include "output/pcap_format.h"
 
 namespace pcap_ring {
 
@@ -39,11 +38,13 @@ class Recording {
 
  private:
   static constexpr size_t kBufferSize = 64 * 1024;
+  static constexpr size_t kAroundPacket = 128;  // more than any format puts around a packet's bytes
   static constexpr uint64_t kSyncEveryBytes = 1024 * 1024;
   static constexpr int64_t kSyncEveryNs = kNsPerSec;
 
   void AppendRecord(Section section, const RecordHeader& header, RecordWalker* walker, bool keep);
   Status BeginFile();
+  void AppendEnd(const TapSummary& summary);
   std::string ReportText(const TapSummary& summary);
   Status PublishReport(const std::string& report);
   void Fail(Status status);

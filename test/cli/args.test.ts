@@ -105,7 +105,7 @@ test('wrong usage is one line that says what to write', (t) => {
     [['watch', '--pps', '1', '-x'], /no option "-x"/],
     [['watch', '--pps', '1', '--toString'], /no option "--toString"/],
     [['report', 'x', '--html', 'y'], /report has no option "--html"; write one of: --json/],
-    [['watch', '--pps', '1', '--format', 'pcapng'], /--format cannot be "pcapng"; write --format pcap/],
+    [['watch', '--pps', '1', '--format', 'erf'], /--format cannot be "erf"; write --format pcap or --format pcapng/],
     [['replay', 'x', '--pps', '1', '--pace', 'slow'], /--pace cannot be "slow"; write --pace recorded/],
     [
       ['capture', '--duration', '30'.concat(' s')],
