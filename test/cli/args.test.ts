@@ -47,6 +47,11 @@ test('every command with everything', (t) => {
     duration: 120_000,
     packets: 7,
   })
+  for (const format of ['pcap', 'pcapng'] as const) {
+    t.match(parse(`watch eth0 --pps 5 --format ${format}`), { format })
+    t.match(parse(`replay x.pcap --pps 5 --format ${format}`), { format })
+    t.match(parse(`capture --format ${format}`), { format })
+  }
   t.strictSame(parse('report x.pcap --json'), { command: 'report', file: 'x.pcap', json: true })
   t.strictSame(parse('devices --json'), { command: 'devices', json: true })
   t.end()
