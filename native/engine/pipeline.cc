@@ -136,7 +136,8 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
   origin.totals = totals();
   if (after > 0) origin.totals = origin.totals - CountFrom(split, after);
   origin.overrun = overrun;
-  origin.loss_before = loss_.At(sequence_ - after - origin.history);
+  origin.loss_first = loss_.At(sequence_ - after - origin.history);
+  origin.loss_last = origin.history > 0 ? loss_.At(sequence_ - after - 1) : origin.loss_first;
   tap->Start(origin);
 
   // What was stamped after T and had been pushed already.

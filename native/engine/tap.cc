@@ -22,7 +22,8 @@ void Tap::Start(const Origin& origin) {
   slot_start_ns_ = freeze_ns_;
   packets_ = origin.history;
   if (origin.history > 0) file_bytes_ += origin.history_size + spec_.cost.Beginning(Section::kPreBuffer);
-  loss_first_ = loss_last_ = origin.loss_before;
+  loss_first_ = origin.loss_first;
+  loss_last_ = origin.loss_last;
   any_packet_ = origin.history > 0;
   summary_.overrun = origin.overrun;
   if (spec_.progress) spec_.progress->store(packets_, std::memory_order_relaxed);

@@ -26,15 +26,17 @@ class Tap {
   bool backlog() const { return !outbox_.empty(); }
   bool drained() const { return ended() && outbox_.empty(); }
 
-  // The freeze, when T is crossed: `history` packets of the log from `begin` on are what was kept before it; `totals` and
-  // `loss` as they stood at T, `loss_before` at the first packet of the history.
+  // The freeze, when T is crossed: `history` packets of the log from `begin` on are what was kept before it; `totals`
+  // as they stood at T; what had been lost before the first packet of the history (without one, before what follows T),
+  // and before its last.
   struct Origin {
     int64_t time_ns = 0;
     Cursor begin;
     uint64_t history = 0;
     uint64_t history_size = 0;  // of its records in the file; not told where the file's bytes are not bounded
     TrafficCounters totals;
-    LossMarks::Totals loss_before;
+    LossMarks::Totals loss_first;
+    LossMarks::Totals loss_last;
     bool overrun = false;  // packets from after T were overwritten before the command was seen
   };
   void Start(const Origin& origin);

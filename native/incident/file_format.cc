@@ -32,8 +32,8 @@ std::shared_ptr<const RecordFormat> FormatOf(const RecordingSpec& spec, const Ri
   least.precision = facts.precision;
   least.linktype = facts.source.linktype;
   least.snaplen = facts.source.file_snaplen;
-  // Nobody counted what was lost before a recording came here, nor what was lost within a dump.
-  least.counts_loss = !facts.source.replay && spec.kind != TapKind::kDump;
+  // Nobody knows what was lost when a recording was made.
+  least.counts_loss = !facts.source.replay;
 
   FileHead full = least;
   utsname system = {};
