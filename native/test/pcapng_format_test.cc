@@ -237,7 +237,7 @@ TEST(the_end_of_a_file_tells_of_its_loss) {
 }
 
 CaptureScan Scan(const std::string& path, const Bytes& bytes) {
-  testing::WriteBytes(path, bytes.data(), bytes.size());
+  testing::WriteText(path, {bytes.begin(), bytes.end()});
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   return ScanCapture(fd.get(), FileFormat::kPcapng, 2, kNever, std::atomic<bool>(false));
 }
