@@ -80,7 +80,7 @@ export class Incident implements AsyncDisposable {
     return this.#link.id
   }
 
-  /** `<directory>/incident_<id>.pcap`; null in statistics-only mode. Under this name once it is finished. */
+  /** `<directory>/incident_<id>.pcap` (or .pcapng); null in statistics-only mode. Under this name once it is finished. */
   get file(): string | null {
     return this.#link.file
   }

@@ -22,6 +22,7 @@ export interface NativeConfig {
   fallBack: boolean
   statsInterval: number
   precision: string
+  format: string
   directory: string
   version: string
   nodeVersion: string
@@ -37,6 +38,8 @@ export interface NativeRecording {
   reason: string
   labels: string
   attack: string
+  /** Of the capture file itself, where its format has comments. */
+  comment: string
   since: bigint | null
   capPackets: number
   capBytes: number

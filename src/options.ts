@@ -5,7 +5,7 @@ import { types } from 'node:util'
 
 import { invalidArgType, invalidArgValue, outOfRange } from './errors.js'
 import { parseDuration, parseTime } from './time.js'
-import type { FreezeOptions, ManualOptions, PcapRingOptions, Precision } from './types.js'
+import type { CaptureFormat, FreezeOptions, ManualOptions, PcapRingOptions, Precision } from './types.js'
 
 const kiB = 1024
 const miB = 1024 * kiB
@@ -38,6 +38,7 @@ export interface RingSettings {
   cap: Cap
   resolution: Resolution
   directory: string
+  format: CaptureFormat
   precision: Precision
   statsInterval: number
   kernelBuffer: number
@@ -115,14 +116,17 @@ function judgeDevice(value: unknown): string {
 }
 
 const noBound: Cap = { packets: Infinity, bytes: Infinity, duration: Infinity }
-/** Bytes of the smallest file, one without packets. */
-const emptyFile = 24
+/** Bytes of the smallest file, one without packets and, where they can be left out, without comments. */
+const emptyFile: Record<CaptureFormat, number> = { pcap: 24, pcapng: 148 }
 
-function judgeCap(value: unknown, name: string, defaults: Cap): Cap {
+function judgeCap(value: unknown, name: string, format: CaptureFormat, defaults: Cap): Cap {
   const { packets, bytes, duration } = object(value, name)
   return {
     packets: packets === undefined ? defaults.packets : integer(packets, `${name}.packets`, 1, Number.MAX_SAFE_INTEGER),
-    bytes: bytes === undefined ? defaults.bytes : integer(bytes, `${name}.bytes`, emptyFile, Number.MAX_SAFE_INTEGER),
+    bytes:
+      bytes === undefined
+        ? defaults.bytes
+        : integer(bytes, `${name}.bytes`, emptyFile[format], Number.MAX_SAFE_INTEGER),
     duration: duration === undefined ? defaults.duration : parseDuration(duration, `${name}.duration`, { min: 1 }),
   }
 }
@@ -175,7 +179,9 @@ export function judgeRingOptions(options: PcapRingOptions | undefined): RingSett
     ring.bytes === undefined
       ? Math.max(4 * kiB * ringPackets, 2 * miB)
       : integer(ring.bytes, 'options.ring.bytes', fewestBytes, 64 * giB)
-  or('format', 'pcap', (value, name) => oneOf(value, name, ['pcap']))
+  const format = or<CaptureFormat>('format', 'pcap', (value, name) =>
+    oneOf<CaptureFormat>(value, name, ['pcap', 'pcapng']),
+  )
 
   return {
     device: or('device', '', judgeDevice),
@@ -187,13 +193,14 @@ export function judgeRingOptions(options: PcapRingOptions | undefined): RingSett
     promiscuous: or('promiscuous', false, boolean),
     ringPackets,
     ringBytes,
-    cap: judgeCap(given.cap, 'options.cap', { ...noBound, packets: 10_000 }),
+    cap: judgeCap(given.cap, 'options.cap', format, { ...noBound, packets: 10_000 }),
     resolution: judgeResolution(given.resolution, 'options.resolution', {
       packets: 100,
       duration: 1_000,
       reserve: false,
     }),
     directory: resolve(or('directory', 'captures', filled)),
+    format,
     precision: or<Precision>('precision', 'micro', (value, name) => oneOf<Precision>(value, name, ['micro', 'nano'])),
     statsInterval: or('statsInterval', 250, (value, name) => parseDuration(value, name, { min: 50, max: 60_000 })),
     kernelBuffer: or('kernelBuffer', 2 * miB, (value, name) => integer(value, name, miB, giB)),
@@ -262,7 +269,7 @@ export function judgeFreezeOptions(options: FreezeOptions | undefined, ring: Rin
     labels: judgeLabels(given.labels),
     attack: judgeAttack(given.attack),
     since: given.since === undefined ? null : parseTime(given.since, 'options.since'),
-    cap: judgeCap(given.cap, 'options.cap', ring.cap),
+    cap: judgeCap(given.cap, 'options.cap', ring.format, ring.cap),
     resolution: judgeResolution(given.resolution, 'options.resolution', ring.resolution),
   }
 }
@@ -279,7 +286,7 @@ export function judgeManualOptions(
     labels: judgeLabels(given.labels),
     attack: 'null',
     since: null,
-    cap: judgeCap(given.cap, 'options.cap', { packets: 10_000, bytes: ring.cap.bytes, duration: 30_000 }),
+    cap: judgeCap(given.cap, 'options.cap', ring.format, { packets: 10_000, bytes: ring.cap.bytes, duration: 30_000 }),
     resolution: { packets: 0, duration: 0, reserve: false },
   }
   return { settings, signal: judgeSignal(given.signal) }

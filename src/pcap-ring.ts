@@ -258,6 +258,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
         fallBack: settings.fallback !== false,
         statsInterval: settings.statsInterval,
         precision: settings.precision,
+        format: settings.format,
         directory: settings.directory,
         version,
         nodeVersion: process.version,
@@ -333,16 +334,17 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
       if (incident.id === id) throw new PcapRingError('ERR_PCAP_FILE_EXISTS', `incident ${id} is open in this ring`)
     }
     const stem = join(this.#settings.directory, `incident_${id}`)
+    const path = `${stem}.${this.#settings.format}`
     const handle = ++this.#lastHandle
     const control = makeIncident({
       id,
-      file: this.#mode === 'statistics' ? null : `${stem}.pcap`,
+      file: this.#mode === 'statistics' ? null : path,
       packets: () => this.#native?.packets(handle) ?? 0,
       resolve: (withResolution) => this.#native?.resolve(handle, withResolution),
       release: () => this.#lockStep.releaseAfterTurn(),
     })
     this.#open.set(handle, control)
-    native.open(this.#recording(handle, kind, `${stem}.pcap`, `${stem}.json`, settings))
+    native.open(this.#recording(handle, kind, path, `${stem}.json`, settings))
     return control
   }
 
@@ -362,6 +364,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
       reason: JSON.stringify(reason),
       labels: JSON.stringify(labels),
       attack,
+      comment: commentOf(kind, id, reason),
       since,
       capPackets: cap.packets,
       capBytes: cap.bytes,
@@ -504,6 +507,12 @@ const emptyIncident: IncidentSettings = {
   since: null,
   cap: noBounds,
   resolution: noResolution,
+}
+
+/** What tshark and Wireshark show of a .pcapng as a whole. */
+function commentOf(kind: 'incident' | 'manual' | 'dump', id: string, reason: string | null): string {
+  if (kind === 'dump') return ''
+  return `${kind === 'manual' ? 'capture' : 'incident'} ${id}${reason === null ? '' : `: ${reason}`}`
 }
 
 const closedError = (): PcapRingError => new PcapRingError('ERR_PCAP_CLOSED', 'the ring is closed; make a new one')

@@ -11,7 +11,7 @@ export type Precision = 'micro' | 'nano'
 export type Direction = 'in' | 'out' | 'both'
 
 /** The file format of what is written. */
-export type CaptureFormat = 'pcap'
+export type CaptureFormat = 'pcap' | 'pcapng'
 
 /** Which of the three caps ended the recording of an incident. */
 export type CapReason = 'packets' | 'bytes' | 'duration'
@@ -32,7 +32,7 @@ export interface CapOptions {
    * @default 10_000
    */
   packets?: number | undefined
-  /** Bytes of the whole file. Unbounded unless given. */
+  /** Bytes of the whole file, 24 or more; 148 or more in a .pcapng. Unbounded unless given. */
   bytes?: number | undefined
   /** Time from the freeze on. Unbounded unless given; 30 s in a manual capture. */
   duration?: Duration | undefined
@@ -119,7 +119,11 @@ export interface PcapRingOptions {
    * @default 'captures'
    */
   directory?: string | undefined
-  /** @default 'pcap' */
+  /**
+   * Of incidents, manual captures and dumps. A `'pcapng'` also says within the file what it is: id and reason, the
+   * device, the filter, where each section begins, what was lost.
+   * @default 'pcap'
+   */
   format?: CaptureFormat | undefined
   /** @default 'micro' */
   precision?: Precision | undefined
@@ -150,7 +154,7 @@ export interface PcapRingOptions {
 /** Options of `freeze()`. Those the ring has too are merged key by key over the ring's. */
 export interface FreezeOptions {
   /**
-   * Names the file: `incident_<id>.pcap`. `[A-Za-z0-9._-]{1,64}`, not starting with a dot.
+   * Names the file: `incident_<id>.pcap` (or .pcapng). `[A-Za-z0-9._-]{1,64}`, not starting with a dot.
    * @default 8 random hex digits
    */
   id?: string | undefined
@@ -169,7 +173,7 @@ export interface FreezeOptions {
 /** Options of `capture()`. */
 export interface ManualOptions {
   /**
-   * Names the file: `incident_<id>.pcap`. `[A-Za-z0-9._-]{1,64}`, not starting with a dot.
+   * Names the file: `incident_<id>.pcap` (or .pcapng). `[A-Za-z0-9._-]{1,64}`, not starting with a dot.
    * @default 8 random hex digits
    */
   id?: string | undefined

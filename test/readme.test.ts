@@ -303,7 +303,12 @@ const options: Record<string, Option> = {
     good: [{ directory: 'x' }],
     bad: [{ directory: '' }, { directory: 1 }],
   },
-  format: { shown: "`'pcap'`", actual: true, good: [{ format: 'pcap' }], bad: [{ format: 'pcapng' }] },
+  format: {
+    shown: "`'pcap'`",
+    actual: settings.format === 'pcap',
+    good: [{ format: 'pcap' }, { format: 'pcapng' }],
+    bad: [{ format: 'erf' }],
+  },
   precision: {
     shown: "`'micro'`",
     actual: settings.precision === 'micro',
@@ -370,7 +375,6 @@ test('what is not there yet is refused', (t) => {
     lookback: '10s',
     onset: {},
     cpuBudget: 0.005,
-    format: 'pcapng',
     minFree: miB,
     keep: { age: '7d' },
     archive: {},

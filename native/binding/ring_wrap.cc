@@ -4,8 +4,6 @@
 #include <string>
 #include <utility>
 
-#include "output/pcap_format.h"
-
 namespace pcap_ring {
 namespace {
 
@@ -66,6 +64,7 @@ Session::Config ConfigOf(Fields* from) {
   Session::Config config;
   RingFacts& facts = config.facts;
   facts.precision = from->Text("precision") == "nano" ? Precision::kNano : Precision::kMicro;
+  facts.format = from->Text("format") == "pcapng" ? FileFormat::kPcapng : FileFormat::kPcap;
   facts.directory = from->Text("directory");
   facts.filter = from->Text("filter");
   facts.direction = from->Text("direction");
@@ -163,6 +162,7 @@ void RingWrap::Open(const Napi::CallbackInfo& info) {
   recording.reason = from.Text("reason");
   recording.labels = from.Text("labels");
   recording.attack = from.Text("attack");
+  recording.comment = from.Text("comment");
   if (const Napi::Value since = from.Get("since"); since.IsBigInt()) {
     bool lossless;
     recording.since_ns = since.As<Napi::BigInt>().Int64Value(&lossless);
@@ -179,8 +179,6 @@ void RingWrap::Open(const Napi::CallbackInfo& info) {
   tap.resolution_reserve = from.Flag("resolutionReserve");
   tap.interval_ns = from.DurationNs("statsInterval");
   if (session_ == nullptr || !from.complete()) return;
-  tap.file_overhead = sizeof(PcapFileHeader);
-  tap.record_overhead = sizeof(PcapRecordHeader);
   tap.progress = std::make_shared<std::atomic<uint64_t>>(0);
   progress_[tap.handle] = tap.progress;
   session_->Open(std::move(recording), std::move(tap));

@@ -122,25 +122,20 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
   origin.time_ns = time_ns;
   origin.begin = ring_.oldest();
   origin.history = before;
-  uint64_t bytes = ring_.bytes();
-  RecordWalker late(split);
-  for (uint64_t i = 0; i < after; ++i) {
-    const RecordHeader header = late.Header(kIgnoreSlab);
-    bytes -= header.caplen;
-    late.Skip(header, kIgnoreSlab);
-  }
-  if (tap->HistoryLimit() == 0) origin.history = bytes = 0;
+  if (tap->HistoryLimit() == 0) origin.history = 0;
+  const bool bounded = tap->bounded_in_bytes() && origin.history > 0;
+  uint64_t size = bounded ? SizeInFile(tap->cost(), before, split) : 0;
   // The oldest go until the rest fits into the caps.
   RecordWalker walker(ring_.oldest());
   while (origin.history > tap->HistoryLimit() ||
-         (origin.history > 0 && bytes + origin.history * tap->record_overhead() > tap->HistoryBytesLimit())) {
+         (bounded && origin.history > 0 && size > tap->HistoryBytesLimit())) {
     const RecordHeader header = walker.Header(kIgnoreSlab);
-    bytes -= header.caplen;
+    if (bounded) size -= tap->cost().Of(header.caplen);
     walker.Skip(header, kIgnoreSlab);
     --origin.history;
     origin.begin = walker.cursor();
   }
-  origin.history_bytes = bytes;
+  origin.history_size = size;
   origin.totals = totals();
   if (after > 0) origin.totals = origin.totals - CountFrom(split, after);
   // The caller was held up between T and its command for so long that the ring has rolled over T.
@@ -179,6 +174,21 @@ void Pipeline::SeeGaps(Cursor begin, uint64_t first, uint64_t last, Gaps* gaps) 
     RecordWalker behind(walker.cursor());
     AddLoss(gaps, before_ns, behind.Header(kIgnoreSlab).time_ns(), lost);
   });
+}
+
+// What the first `before` packets of the ring take in a file; `split` is where they end. The ring knows the sum of their
+// bytes, so only what is filled up to a boundary takes a walk over them, and else a walk over those behind.
+uint64_t Pipeline::SizeInFile(const FileCost& cost, uint64_t before, Cursor split) const {
+  const bool aligned = cost.alignment > 1;
+  RecordWalker walker(aligned ? ring_.oldest() : split);
+  const uint64_t packets = aligned ? before : ring_.packets() - before;
+  uint64_t walked = 0;
+  for (uint64_t i = 0; i < packets; ++i) {
+    const RecordHeader header = walker.Header(kIgnoreSlab);
+    walked += cost.Of(header.caplen);
+    walker.Skip(header, kIgnoreSlab);
+  }
+  return aligned ? walked : ring_.bytes() + ring_.packets() * cost.record - walked;
 }
 
 // Counts packets that are in the ring already, by as much of each as headers take.

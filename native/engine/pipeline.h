@@ -69,6 +69,7 @@ class Pipeline : private PacketRing::Grower {
   void WaitForWriter();
   void FlushTaps();
   void SeeGaps(Cursor begin, uint64_t first, uint64_t last, Gaps* gaps) const;
+  uint64_t SizeInFile(const FileCost& cost, uint64_t before, Cursor split) const;
   TrafficCounters CountFrom(Cursor begin, uint64_t packets) const;
 
   const Config config_;

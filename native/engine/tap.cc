@@ -12,7 +12,7 @@ int64_t AddTime(int64_t time_ns, int64_t duration_ns) {
 }  // namespace
 
 Tap::Tap(const TapSpec& spec, PacketRing* ring, const TrafficCounters* totals, EngineListener* listener)
-    : spec_(spec), ring_(ring), totals_(totals), listener_(listener), file_bytes_(spec.file_overhead) {}
+    : spec_(spec), ring_(ring), totals_(totals), listener_(listener), file_bytes_(spec.cost.file) {}
 
 void Tap::Start(Origin origin) {
   freeze_ns_ = origin.time_ns;
@@ -21,7 +21,7 @@ void Tap::Start(Origin origin) {
   start_totals_ = slot_totals_ = origin.totals;
   slot_start_ns_ = freeze_ns_;
   packets_ = origin.history;
-  file_bytes_ += origin.history_bytes + origin.history * spec_.record_overhead;
+  if (origin.history > 0) file_bytes_ += origin.history_size + spec_.cost.Beginning(Section::kPreBuffer);
   loss_first_ = origin.loss_at_begin;
   loss_last_ = origin.loss_at_end;
   last_ns_ = origin.history_end_ns;
@@ -92,7 +92,8 @@ void Tap::Record(const Packet& packet, Cursor at, bool congested, const LossMark
     ++unplaced_writer_loss_;
     return;
   }
-  const uint64_t size = spec_.record_overhead + std::min(packet.caplen, ring_->largest());
+  const uint64_t size =
+      spec_.cost.Of(std::min(packet.caplen, ring_->largest())) + (section_begun_ ? 0 : spec_.cost.Beginning(section_));
   if (file_bytes_ + size > spec_.cap_bytes) {
     Cap(CapReason::kBytes, packet.time_ns());
     return;
@@ -101,6 +102,7 @@ void Tap::Record(const Packet& packet, Cursor at, bool congested, const LossMark
   ++span_.packets;
   ++packets_;
   file_bytes_ += size;
+  section_begun_ = true;
   if (any_packet_) {
     if (unplaced_writer_loss_ > 0 || loss != loss_last_) SeeGap(packet.time_ns(), loss);
   } else {
@@ -196,6 +198,7 @@ void Tap::Resolve(int64_t time_ns) {
   }
   state_ = State::kResolution;
   section_ = Section::kResolution;
+  section_begun_ = false;
   packets_at_resolve_ = packets_;
   resolution_ns_ = AddTime(time_ns, spec_.resolution_ns);
 }

@@ -31,7 +31,7 @@ class Tap {
     int64_t time_ns = 0;
     Cursor begin;
     uint64_t history = 0;
-    uint64_t history_bytes = 0;         // captured bytes
+    uint64_t history_size = 0;          // of its records in the file; not told where the file's bytes are not bounded
     int64_t history_end_ns = 0;         // the last one's time
     LossMarks::Totals loss_at_begin;    // before the first one
     LossMarks::Totals loss_at_end;      // before the last one
@@ -39,12 +39,14 @@ class Tap {
     TrafficCounters totals;             // as they stood at T
   };
   void Start(Origin origin);
-  // How many packets from before the freeze may go into the file, and how many bytes with their record headers.
+  // How many packets from before the freeze may go into the file, and how many bytes their records may take there.
   uint64_t HistoryLimit() const { return spec_.kind == TapKind::kManual ? 0 : AttackLimit(); }
   uint64_t HistoryBytesLimit() const {
-    return spec_.cap_bytes <= spec_.file_overhead ? 0 : spec_.cap_bytes - spec_.file_overhead;
+    const uint64_t taken = spec_.cost.file + spec_.cost.Beginning(Section::kPreBuffer);
+    return spec_.cap_bytes <= taken ? 0 : spec_.cap_bytes - taken;
   }
-  uint32_t record_overhead() const { return spec_.record_overhead; }
+  bool bounded_in_bytes() const { return spec_.cap_bytes != kUnlimited; }
+  const FileCost& cost() const { return spec_.cost; }
 
   // A packet was pushed at `at`. `congested`: the writer lags too far behind.
   void OnPacket(const Packet& packet, Cursor at, bool congested, const LossMarks::Totals& loss) {
@@ -103,6 +105,7 @@ class Tap {
   uint64_t file_bytes_ = 0;
 
   Section section_ = Section::kAttack;
+  bool section_begun_ = false;  // a record of it was handed over
   Span span_;
   bool span_open_ = false;
   std::deque<TapMessage> outbox_;

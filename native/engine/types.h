@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -22,6 +23,23 @@ enum class Mode { kCapture, kStatistics };
 enum class TapKind { kIncident, kManual, kDump };
 enum class CapReason { kNone, kPackets, kBytes, kDuration };
 enum class Section { kPreBuffer, kAttack, kResolution };  // in file order
+inline constexpr size_t kSections = static_cast<size_t>(Section::kResolution) + 1;
+
+// What the file of a recording takes beside the bytes of its packets: enough to keep a cap in bytes to the byte without
+// knowing the format.
+struct FileCost {
+  uint64_t file = 0;       // before the first record and behind the last
+  uint32_t record = 0;     // every record
+  uint32_t alignment = 1;  // a packet's bytes are filled up to a multiple of this, a power of two
+  std::array<uint32_t, kSections> section = {};  // the first record of a section, on top
+
+  // A record in the file.
+  uint64_t Of(uint32_t caplen) const {
+    const uint64_t mask = uint64_t{alignment} - 1;
+    return record + ((caplen + mask) & ~mask);
+  }
+  uint32_t Beginning(Section which) const { return section[static_cast<size_t>(which)]; }
+};
 
 // What one recording asks of the capture thread. A "tap" is that recording as the capture thread knows it: from when to
 // when, and how much. It knows no file.
@@ -34,9 +52,8 @@ struct TapSpec {
   uint64_t resolution_packets = 0;
   int64_t resolution_ns = 0;
   bool resolution_reserve = false;
-  int64_t interval_ns = 0;       // of the statistics
-  uint32_t file_overhead = 0;    // bytes of the file before its first record
-  uint32_t record_overhead = 0;  // bytes of the file per record beside the packet's own
+  int64_t interval_ns = 0;  // of the statistics
+  FileCost cost;
   // The packets handed over so far, for whoever asks on another thread. Relaxed: a number, not a signal.
   std::shared_ptr<std::atomic<uint64_t>> progress;
 };

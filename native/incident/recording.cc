@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "incident/file_format.h"
+
 namespace pcap_ring {
 namespace {
 
@@ -52,14 +54,12 @@ Status Recording::Begin(int64_t frozen_ns, uint64_t history) {
 
 Status Recording::BeginFile() {
   if (Status status = file_.Create(spec_.path); !status.ok()) return status;
-  const PcapFileHeader header =
-      MakePcapFileHeader(facts_.source.linktype, facts_.source.file_snaplen, facts_.precision);
   if (WantsReport()) {
     traffic_ = std::make_unique<TrafficFeed>(facts_.source.linktype, facts_.precision, frozen_ns_);
   }
-  const auto* bytes = reinterpret_cast<const uint8_t*>(&header);
   buffer_.reserve(kBufferSize);
-  buffer_.assign(bytes, bytes + sizeof header);
+  buffer_.clear();
+  spec_.format->AppendHead(&buffer_);
   if (Status status = Flush(); !status.ok()) {
     file_.Discard();
     return status;
@@ -82,18 +82,17 @@ void Recording::AppendRecord(Section section, const RecordHeader& header, Record
     walker->Skip(header, kUnpin);
     return;
   }
-  if (buffer_.size() + sizeof(PcapRecordHeader) + header.caplen > kBufferSize && !Flush().ok()) {
+  if (buffer_.size() + kAroundPacket + header.caplen > kBufferSize && !Flush().ok()) {
     walker->Skip(header, kUnpin);
     return;
   }
-  const PcapRecordHeader record =
-      MakePcapRecordHeader(header.sec, header.nsec, header.caplen, header.len, facts_.precision);
-  const auto* bytes = reinterpret_cast<const uint8_t*>(&record);
-  buffer_.insert(buffer_.end(), bytes, bytes + sizeof record);
+  const std::string_view comment = tally_.Begins(section) ? CommentOf(section, spec_.kind) : "";
+  spec_.format->AppendBefore(header, comment, &buffer_);
   if (traffic_ != nullptr) traffic_->Note(section, header, buffer_.size());
   walker->Bytes(
       header, [this](const uint8_t* data, uint32_t size) { buffer_.insert(buffer_.end(), data, data + size); },
       kUnpin);
+  spec_.format->AppendBehind(header, comment, &buffer_);
   tally_.Add(section, header.time_ns(), header.len);
 }
 
@@ -158,8 +157,18 @@ Status Recording::PublishReport(const std::string& report) {
   return status;
 }
 
+// Not behind what a failure cut short: its figures would be about more than the file.
+void Recording::AppendEnd(const TapSummary& summary) {
+  if (failed() || !file_.open()) return;
+  const bool any = tally_.packets() > 0;
+  spec_.format->AppendEnd({any ? tally_.from_ns() : frozen_ns_, any ? tally_.to_ns() : summary.resolved_ns,
+                           summary.kernel_loss, summary.interface_loss},
+                          &buffer_);
+}
+
 Status Recording::Finish(const TapSummary& summary, std::string* report) {
   bool report_published = false;
+  AppendEnd(summary);
   Flush();
   Sync();
   if (WantsFile() && !file_.open()) return failure_;  // there never was one

@@ -11,7 +11,6 @@
 #include "incident/traffic_feed.h"
 #include "incident/types.h"
 #include "output/part_file.h"
-#include "output/pcap_format.h"
 
 namespace pcap_ring {
 
@@ -40,11 +39,13 @@ class Recording {
 
  private:
   static constexpr size_t kBufferSize = 64 * 1024;
+  static constexpr size_t kAroundPacket = 128;  // more than any format puts around a packet's bytes
   static constexpr uint64_t kSyncEveryBytes = 1024 * 1024;
   static constexpr int64_t kSyncEveryNs = kNsPerSec;
 
   void AppendRecord(Section section, const RecordHeader& header, RecordWalker* walker, bool keep);
   Status BeginFile();
+  void AppendEnd(const TapSummary& summary);
   std::string ReportText(const TapSummary& summary);
   Status PublishReport(const std::string& report);
   void Fail(Status status);

@@ -6,17 +6,14 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
-#include <memory>
 #include <optional>
 #include <vector>
 
-#include "base/sha256.h"
+#include "incident/capture_scan.h"
 #include "incident/draft.h"
 #include "incident/file_traffic.h"
 #include "incident/report.h"
 #include "output/part_file.h"
-#include "output/pcap_format.h"
 #include "source/filter.h"
 #include "source/recording_reader.h"
 
@@ -24,7 +21,7 @@ namespace pcap_ring {
 namespace {
 
 constexpr std::string_view kPrefix = "incident_";
-constexpr std::string_view kCaptureEnd = ".pcap.part";
+constexpr FileFormat kFormats[] = {FileFormat::kPcap, FileFormat::kPcapng};
 constexpr std::string_view kReportEnd = ".json.part";
 
 std::vector<std::string> Names(const std::string& directory) {
@@ -36,6 +33,8 @@ std::vector<std::string> Names(const std::string& directory) {
   std::sort(names.begin(), names.end());
   return names;
 }
+
+std::string PartEnd(FileFormat format) { return std::string(".") + FormatName(format) + PartFile::kSuffix; }
 
 std::optional<std::string> IdOf(const std::string& name, std::string_view end) {
   if (!name.starts_with(kPrefix) || !name.ends_with(end) || name.size() <= kPrefix.size() + end.size()) {
@@ -61,100 +60,12 @@ std::string ReadAll(int fd) {
   return text;
 }
 
-// The whole records at the start of a capture of ours.
-struct Scan {
-  uint64_t bytes = 0;  // 0: not a header of ours
-  uint32_t snaplen = 0;
-  uint32_t linktype = 0;
-  Precision precision = Precision::kMicro;
-  Tally tally;
-  TrafficCounters after_freeze;
-  std::unique_ptr<FileTraffic> traffic;
-  std::string sha256;
-};
-
-class Scanner {
- public:
-  Scanner(int fd, const std::atomic<bool>& stop) : fd_(fd), stop_(stop) {}
-
-  Scan Run(uint64_t history, int64_t since_ns, int64_t frozen_ns) {
-    Scan scan;
-    scan.tally = Tally(since_ns);
-    PcapFileHeader header;
-    if (!Read(&header, sizeof header) || (header.magic != kPcapMagicMicro && header.magic != kPcapMagicNano)) {
-      return scan;
-    }
-    scan.precision = header.magic == kPcapMagicNano ? Precision::kNano : Precision::kMicro;
-    scan.snaplen = header.snaplen;
-    scan.linktype = header.linktype;
-    Accept(&scan, &header, sizeof header);
-    const PcapHandle dead = OpenDead(header.linktype, RecordingReader::kMaxCaplen);
-    scan.traffic = std::make_unique<FileTraffic>(header.linktype, scan.precision, frozen_ns);
-    TrafficCounter counter(dead != nullptr ? pcap_datalink(dead.get()) : -1);
-    std::vector<uint8_t> record;
-    PcapRecordHeader next;
-    while (Read(&next, sizeof next) && next.caplen <= RecordingReader::kMaxCaplen && !Blank(next)) {
-      record.resize(sizeof next + next.caplen);
-      std::memcpy(record.data(), &next, sizeof next);
-      if (!Read(record.data() + sizeof next, next.caplen)) break;
-      Accept(&scan, record.data(), record.size());
-      const int64_t scale = scan.precision == Precision::kNano ? 1 : 1000;
-      const Packet packet = {next.sec, next.fraction * scale, next.caplen, next.len, record.data() + sizeof next, false};
-      const bool before = scan.tally.packets() < history;
-      const Section section = before ? Section::kPreBuffer : Section::kAttack;
-      scan.tally.Add(section, packet.time_ns(), packet.len);
-      scan.traffic->Add(section, packet);
-      if (!before) counter.Count(packet);
-    }
-    scan.after_freeze = counter.total();
-    scan.sha256 = digest_.HexDigest();
-    return scan;
-  }
-
- private:
-  void Accept(Scan* scan, const void* bytes, size_t size) {
-    digest_.Update(bytes, size);
-    scan->bytes += size;
-  }
-
-  // After a power failure a file may end in zeros that nobody wrote.
-  static bool Blank(const PcapRecordHeader& record) {
-    return record.sec == 0 && record.fraction == 0 && record.caplen == 0 && record.len == 0;
-  }
-
-  bool Read(void* to, size_t size) {
-    auto* at = static_cast<uint8_t*>(to);
-    while (size > 0) {
-      if (begin_ == end_) {
-        if (stop_.load(std::memory_order_relaxed)) return false;
-        const ssize_t got = pread(fd_, buffer_.data(), buffer_.size(), offset_);
-        if (got <= 0) return false;
-        offset_ += got;
-        begin_ = 0;
-        end_ = static_cast<size_t>(got);
-      }
-      const size_t piece = std::min(size, end_ - begin_);
-      std::memcpy(at, buffer_.data() + begin_, piece);
-      begin_ += piece;
-      at += piece;
-      size -= piece;
-    }
-    return true;
-  }
-
-  const int fd_;
-  const std::atomic<bool>& stop_;
-  off_t offset_ = 0;
-  size_t begin_ = 0;
-  size_t end_ = 0;
-  std::array<uint8_t, 256 * 1024> buffer_;
-  Sha256 digest_;
-};
-
 // Without a draft: what the file itself tells.
-Draft DraftFrom(const RingFacts& facts, const RecordingSpec& spec, const Scan& scan, const std::string& linktype_name) {
+Draft DraftFrom(const RingFacts& facts, const RecordingSpec& spec, FileFormat format, const CaptureScan& scan,
+                const std::string& linktype_name) {
   RingFacts known = facts;
   known.precision = scan.precision;
+  known.format = format;
   known.filter.clear();
   known.source = {};
   known.source.replay = true;  // no device is known
@@ -167,29 +78,29 @@ Draft DraftFrom(const RingFacts& facts, const RecordingSpec& spec, const Scan& s
   return draft;
 }
 
-Status RecoverOne(const RingFacts& facts, const std::string& id, const std::atomic<bool>& stop) {
+Status RecoverOne(const RingFacts& facts, const std::string& id, FileFormat format, const std::atomic<bool>& stop) {
   const std::string stem = facts.directory + "/" + std::string(kPrefix) + id;
+  const std::string path = stem + "." + FormatName(format);
   PartFile capture;
   PartFile report;
-  if (Status status = capture.Adopt(stem + ".pcap"); !status.ok()) {
+  if (Status status = capture.Adopt(path); !status.ok()) {
     return status.code == Code::kFileExists || status.error_number == ENOENT ? Status::Ok() : status;
   }
-  if (Exists(stem + ".pcap")) {
-    return {Code::kFileExists, stem + ".pcap exists, so its .part cannot be recovered; move one of them", EEXIST, nullptr};
+  if (Exists(path)) {
+    return {Code::kFileExists, path + " exists, so its .part cannot be recovered; move one of them", EEXIST, nullptr};
   }
   const bool adopted = report.Adopt(stem + ".json").ok();
   std::optional<Draft> draft;
   if (adopted) draft = Draft::Decode(ReadAll(report.fd()));
 
-  const auto scanner = std::make_unique<Scanner>(capture.fd(), stop);
-  const Scan scan = scanner->Run(draft ? draft->history : 0, draft ? draft->since_ns : kNever,
-                                 draft ? draft->frozen_ns : kNever);
+  const CaptureScan scan = ScanCapture(capture.fd(), format,
+                                 {.history = draft ? draft->history : 0,
+                                  .since_ns = draft ? draft->since_ns : kNever,
+                                  .frozen_ns = draft ? draft->frozen_ns : kNever},
+                                 stop);
   if (stop.load(std::memory_order_relaxed)) return Status::Ok();
   if (scan.bytes == 0) {
-    struct stat found;
-    if (fstat(capture.fd(), &found) != 0 || found.st_size >= static_cast<off_t>(sizeof(PcapFileHeader))) {
-      return Status::Error(Code::kBadFile, stem + ".pcap.part is no capture of ours and was left alone");
-    }
+    if (!scan.begun) return Status::Error(Code::kBadFile, path + ".part is no capture of ours and was left alone");
     capture.Discard();  // nothing was ever recorded
     report.Discard();
     return Status::Ok();
@@ -201,12 +112,12 @@ Status RecoverOne(const RingFacts& facts, const std::string& id, const std::atom
   if (!Exists(stem + ".json")) {
     RecordingSpec spec;
     spec.id = id;
-    spec.path = stem + ".pcap";
+    spec.path = path;
     spec.kind = draft ? draft->kind : TapKind::kIncident;
     spec.since_ns = draft ? draft->since_ns : kNever;
     const PcapHandle dead = OpenDead(scan.linktype, RecordingReader::kMaxCaplen);
     if (!draft) {
-      draft = DraftFrom(facts, spec, scan,
+      draft = DraftFrom(facts, spec, format, scan,
                         DltName(dead != nullptr ? pcap_datalink(dead.get()) : static_cast<int>(scan.linktype)));
     }
     TapSummary summary;
@@ -251,15 +162,19 @@ void RecoverDirectory(const RingFacts& facts, const std::atomic<bool>& stop,
                       const std::function<void(const Status&)>& warn) {
   for (const std::string& name : Names(facts.directory)) {
     if (stop.load(std::memory_order_relaxed)) return;
-    if (const auto id = IdOf(name, kCaptureEnd)) {
-      if (Status status = RecoverOne(facts, *id, stop); !status.ok()) warn(status);
+    for (const FileFormat format : kFormats) {
+      const auto id = IdOf(name, PartEnd(format));
+      if (!id) continue;
+      if (Status status = RecoverOne(facts, *id, format, stop); !status.ok()) warn(status);
     }
   }
   for (const std::string& name : Names(facts.directory)) {
     const auto id = IdOf(name, kReportEnd);
     if (!id) continue;
     const std::string stem = facts.directory + "/" + std::string(kPrefix) + *id;
-    if (!Exists(stem + std::string(kCaptureEnd))) DropReport(stem + ".json");
+    const bool capture = std::any_of(std::begin(kFormats), std::end(kFormats),
+                                     [&](FileFormat format) { return Exists(stem + PartEnd(format)); });
+    if (!capture) DropReport(stem + ".json");
   }
 }
 

@@ -10,22 +10,6 @@ namespace {
 
 double Ms(int64_t ns) { return static_cast<double>(ns) / 1e6; }
 
-}  // namespace
-
-const char* SectionName(Section section, bool manual) {
-  switch (section) {
-    case Section::kPreBuffer:
-      return "pre-buffer";
-    case Section::kAttack:
-      return manual ? "capture" : "attack";
-    case Section::kResolution:
-      return "resolution";
-  }
-  return "";
-}
-
-namespace {
-
 void WriteCap(JsonWriter* json, CapReason reason) {
   switch (reason) {
     case CapReason::kNone:
@@ -119,6 +103,18 @@ void WriteStatistics(JsonWriter* json, Precision precision, Mode mode, int64_t f
 
 }  // namespace
 
+const char* SectionName(Section section, bool manual) {
+  switch (section) {
+    case Section::kPreBuffer:
+      return "pre-buffer";
+    case Section::kAttack:
+      return manual ? "capture" : "attack";
+    case Section::kResolution:
+      return "resolution";
+  }
+  return "";
+}
+
 std::string ErrorJson(const Status& status) {
   JsonWriter json;
   json.BeginObject().Key("code").String(CodeName(status.code)).Key("message").String(status.message);
@@ -171,7 +167,7 @@ std::string ReportHead(const RecordingSpec& spec, const RingFacts& facts, int64_
   } else {
     json.Null();
   }
-  json.Key("format").String("pcap").Key("linkType").String(facts.source.linktype_name);
+  json.Key("format").String(FormatName(facts.format)).Key("linkType").String(facts.source.linktype_name);
   json.Key("snaplen").Uint(facts.source.snaplen).Key("filter");
   if (facts.filter.empty()) {
     json.Null();
@@ -222,7 +218,7 @@ std::string ReportJson(const std::string& head, const RecordingSpec& spec, Preci
 
 std::string DumpJson(const RecordingSpec& spec, const RingFacts& facts, const Tally& tally, uint64_t bytes) {
   JsonWriter json;
-  json.BeginObject().Key("file").String(spec.path).Key("format").String("pcap");
+  json.BeginObject().Key("file").String(spec.path).Key("format").String(FormatName(facts.format));
   json.Key("linkType").String(facts.source.linktype_name).Key("bytes").Uint(bytes);
   json.Key("packets").Uint(tally.packets());
   WriteSpan(&json, tally, facts.precision);

@@ -1,6 +1,7 @@
 #include "incident/session.h"
 
 #include "base/json.h"
+#include "incident/file_format.h"
 #include "incident/report.h"
 
 namespace pcap_ring {
@@ -93,6 +94,9 @@ std::unique_ptr<Command> Session::NewCommand(Command::Kind kind, uint32_t handle
 }
 
 void Session::Open(RecordingSpec recording, TapSpec tap) {
+  // One object says what the file takes and writes it, so that the two cannot differ.
+  recording.format = FormatOf(recording, facts_, tap.cap_bytes);
+  tap.cost = CostOf(*recording.format, recording.kind);
   writer_.Register(std::move(recording));
   auto command = NewCommand(Command::Kind::kOpen, tap.handle);  // T, with nothing between it and the post that could wait
   command->tap = std::move(tap);

@@ -51,7 +51,8 @@ class Session : private EngineListener {
   static std::unique_ptr<Command> NewCommand(Command::Kind kind, uint32_t handle = 0);
   void Emit(const char* name, uint32_t handle = 0, std::string json = "", uint64_t boundary = 0);
 
-  RingFacts facts_;  // `source` is written by the capture thread before it hands anything to the writer
+  // `source` is written by the capture thread before it hands anything to the writer, or tells the host of its start.
+  RingFacts facts_;
   const HostSink sink_;
   TapQueue queue_;
   // Members are destroyed last to first: the writer reads the log that the engine owns.

@@ -5,7 +5,7 @@
 namespace pcap_ring {
 
 void Tally::Add(Section section, int64_t time_ns, uint32_t len) {
-  if (sections_.empty() || sections_.back().section != section) {
+  if (Begins(section)) {
     sections_.push_back({section, 0, 0, time_ns, time_ns, packets_ + 1});
   }
   SectionTally& tally = sections_.back();

@@ -24,6 +24,8 @@ class Tally {
   explicit Tally(int64_t since_ns = kNever) : since_ns_(since_ns) {}
 
   void Add(Section section, int64_t time_ns, uint32_t len);
+  // Whether the next packet, if of this section, is the section's first.
+  bool Begins(Section section) const { return sections_.empty() || sections_.back().section != section; }
 
   uint64_t packets() const { return packets_; }
   const std::vector<SectionTally>& sections() const { return sections_; }

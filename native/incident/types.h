@@ -2,9 +2,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "engine/types.h"
+#include "output/record_format.h"
 
 namespace pcap_ring {
 
@@ -29,11 +31,14 @@ struct RecordingSpec {
   std::string labels = "{}";
   std::string attack = "null";
   int64_t since_ns = kNever;  // the host's own idea of the onset
+  std::string comment;        // what the file says of itself, where its format can
+  std::shared_ptr<const RecordFormat> format;  // set by the session
 };
 
 // What is the same for every report of a ring.
 struct RingFacts {
   Precision precision = Precision::kMicro;
+  FileFormat format = FileFormat::kPcap;
   std::string directory;
   std::string filter;
   std::string direction = "both";

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "base/time.h"
+#include "output/record_format.h"
 
 namespace pcap_ring {
 
@@ -49,5 +50,30 @@ inline PcapRecordHeader MakePcapRecordHeader(int64_t sec, int64_t nsec, uint32_t
   return {static_cast<uint32_t>(sec), static_cast<uint32_t>(precision == Precision::kNano ? nsec : nsec / 1000), caplen,
           len};
 }
+
+// Has no place for comments, nor for anything at its end.
+class PcapFormat : public RecordFormat {
+ public:
+  explicit PcapFormat(const FileHead& head)
+      : precision_(head.precision), header_(MakePcapFileHeader(head.linktype, head.snaplen, head.precision)) {}
+
+  void AppendHead(Bytes* to) const override { Append(header_, to); }
+  void AppendBefore(const RecordHeader& packet, std::string_view, Bytes* to) const override {
+    Append(MakePcapRecordHeader(packet.sec, packet.nsec, packet.caplen, packet.len, precision_), to);
+  }
+  void AppendBehind(const RecordHeader&, std::string_view, Bytes*) const override {}
+  void AppendEnd(const FileEnd&, Bytes*) const override {}
+  uint32_t alignment() const override { return 1; }
+
+ private:
+  template <typename Header>
+  static void Append(const Header& header, Bytes* to) {
+    const auto* bytes = reinterpret_cast<const uint8_t*>(&header);
+    to->insert(to->end(), bytes, bytes + sizeof header);
+  }
+
+  const Precision precision_;
+  const PcapFileHeader header_;
+};
 
 }  // namespace pcap_ring

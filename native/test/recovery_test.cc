@@ -13,6 +13,7 @@
 #include "incident/draft.h"
 #include "incident/report.h"
 #include "test/check.h"
+#include "test/pcapng_support.h"
 #include "test/support.h"
 
 namespace pcap_ring {
@@ -222,6 +223,81 @@ TEST(a_tail_of_zeros_or_of_garbage_is_cut_off) {
     CHECK_EQ(Recover(dir), 0u);
     CheckRecovered(dir, "a", packets, 5);
   }
+}
+
+Bytes EncodePcapng(const Packets& packets) {
+  FileHead head;
+  head.precision = Precision::kNano;
+  head.snaplen = 262144;
+  head.comment = "incident a: because";
+  const auto format = MakeRecordFormat(FileFormat::kPcapng, head);
+  Bytes bytes;
+  format->AppendHead(&bytes);
+  for (size_t i = 0; i < packets.size(); ++i) {
+    const testing::TestPacket& packet = packets[i];
+    const RecordHeader header = {packet.time_ns / kNsPerSec, packet.time_ns % kNsPerSec,
+                                 static_cast<uint32_t>(packet.data.size()), packet.len};
+    const char* const comment = i == 0 ? "pre-buffer" : i == 4 ? "attack" : "";
+    format->AppendBefore(header, comment, &bytes);
+    bytes.insert(bytes.end(), packet.data.begin(), packet.data.end());
+    format->AppendBehind(header, comment, &bytes);
+  }
+  format->AppendEnd({kBase, kBase, 0, 0}, &bytes);
+  return bytes;
+}
+
+// Whatever the ring records itself.
+TEST(a_pcapng_cut_at_every_byte) {
+  const TempDir dir;
+  const Packets packets = SmallPackets(9);
+  const std::string whole = Text(EncodePcapng(packets));
+  const std::string draft = DraftText(dir, "a", 4);
+  for (size_t size = 0; size <= whole.size(); ++size) {
+    const bool drafted = size % 2 == 0;
+    const std::string cut = whole.substr(0, size);
+    WriteText(dir / "incident_a.pcapng.part", cut);
+    if (drafted) {
+      WriteText(dir / "incident_a.json.part", draft);
+      chmod((dir / "incident_a.json.part").c_str(), 0600);
+    }
+    CHECK_EQ(Recover(dir), 0u);
+    const testing::ParsedPcapng wanted = testing::ParsePcapng({cut.begin(), cut.end()});
+    if (wanted.blocks.size() < 2) {
+      CHECK(NamesIn(dir.path()).empty());
+      continue;
+    }
+    CHECK((NamesIn(dir.path()) == std::vector<std::string>{"incident_a.json", "incident_a.pcapng"}));
+    const std::string left = ReadText(dir / "incident_a.pcapng");
+    CHECK_EQ(left, whole.substr(0, wanted.whole_bytes));
+    const Json report = Json::Parse(ReadText(dir / "incident_a.json"));
+    CHECK(report.valid());
+    CHECK_EQ(report["recovered"].text(), "true");
+    CHECK_EQ(report["bytes"].number(), left.size());
+    CHECK_EQ(report["packets"].number(), wanted.packets.size());
+    Sha256 digest;
+    digest.Update(left.data(), left.size());
+    CHECK_EQ(report["sha256"].text(), digest.HexDigest());
+    if (drafted) {
+      CHECK_EQ(report["reason"].text(), "because");
+    } else {
+      CHECK_EQ(report["format"].text(), "pcapng");
+      CHECK_EQ(report["file"].text(), dir / "incident_a.pcapng");
+      CHECK_EQ(report["linkType"].text(), "EN10MB");
+    }
+    RemoveAll(dir);
+  }
+}
+
+TEST(a_report_waits_for_its_pcapng) {
+  const TempDir dir;
+  WriteText(dir / "incident_a.pcapng.part", Text(EncodePcapng(SmallPackets(5))));
+  WriteText(dir / "incident_a.json.part", DraftText(dir, "a", 2));
+  WriteText(dir / "incident_b.pcapng.part", std::string(100, 'x'));
+  WriteText(dir / "incident_b.json.part", DraftText(dir, "b", 2));
+  const UniqueFd lock(::open((dir / "incident_a.pcapng.part").c_str(), O_RDWR | O_CLOEXEC));
+  CHECK_EQ(flock(lock.get(), LOCK_EX), 0);
+  CHECK_EQ(Recover(dir), 1u);
+  CHECK_EQ(NamesIn(dir.path()).size(), 4u);
 }
 
 TEST(what_has_a_living_writer_is_not_touched) {

@@ -6,6 +6,7 @@
 
 #include "base/sha256.h"
 #include "test/check.h"
+#include "test/pcapng_support.h"
 #include "test/support.h"
 
 namespace pcap_ring {
@@ -92,6 +93,53 @@ std::string SectionNames(const Json& report) {
 
 // 100 packets an interval, the first at its start: at boundary n, 100 n packets were before it.
 Packets Flow(size_t count) { return MakePackets(count, kInterval / 100); }
+
+// Of the lengths modulo four, all. Up to the byte at which the next packet fits.
+TEST(a_pcapng_is_capped_to_the_byte) {
+  const TempDir dir;
+  Packets packets = Flow(1000);
+  for (TestPacket& packet : packets) packet.data.resize(packet.data.size() - packet.time_ns / 1'000'000 % 4);
+  Session::Config config = Replay::Config(dir.path(), EncodePcap(packets));
+  config.facts.format = FileFormat::kPcapng;
+  config.engine.ring_packets = 20;
+  Replay replay(std::move(config));
+  replay.Start();
+  constexpr uint32_t kIncidents = 300;
+  const auto cap = [](uint32_t handle) { return 148 + uint64_t{handle - 1} * 29; };
+  replay.Play([&](uint64_t boundary) {
+    for (uint32_t handle = 1; boundary == 2 && handle <= kIncidents; ++handle) {
+      TapSpec tap = IncidentTap(handle);
+      tap.cap_bytes = cap(handle);
+      Open(&replay, tap, dir.path(), std::to_string(handle));
+    }
+    for (uint32_t handle = 1; boundary == 4 && handle <= kIncidents; ++handle) replay.session().Resolve(handle);
+  });
+  replay.Close();
+  for (uint32_t handle = 1; handle <= kIncidents; ++handle) {
+    const Bytes bytes = ReadBytes(dir / ("incident_" + std::to_string(handle) + ".pcap"));
+    const testing::ParsedPcapng parsed = testing::ParsePcapng(bytes);
+    CHECK(parsed.whole);
+    CHECK_EQ(parsed.blocks.back().type, 5u);
+    CHECK(bytes.size() <= cap(handle));
+    const Json report = Json::Parse(testing::ReadText(dir / ("incident_" + std::to_string(handle) + ".json")));
+    CHECK_EQ(report["bytes"].number(), bytes.size());
+    CHECK_EQ(report["sha256"].text(), Digest(bytes));
+    CHECK_EQ(report["capped"].text(), "bytes");
+    // Frozen behind packet 200: the newest before it, and what follows.
+    const size_t kept = parsed.packets.size();
+    const uint64_t before = report["sections"].items().empty() ? 0 : report["sections"].items()[0]["packets"].number();
+    CHECK(parsed.packets == Slice(packets, 200 - before, 200 - before + kept));
+    for (size_t i = 0; i < kept; ++i) {
+      const char* comment = i == 0 && before > 0 ? "pre-buffer" : i == before ? "attack" : "none";
+      CHECK_EQ(parsed.packet_blocks[i].Option(1), comment);
+    }
+    // One more would not have fitted: of a history cut short the one before, else the one behind.
+    const bool cut = before < 20;
+    const TestPacket& next = packets[cut ? 199 - before : 200 - before + kept];
+    const size_t comment = cut ? (before == 0 ? 20 : 0) : (kept == before ? 16 : 0);
+    CHECK(bytes.size() + 32 + (next.data.size() + 3) / 4 * 4 + comment > cap(handle));
+  }
+}
 
 TEST(a_freeze_at_a_boundary_splits_exactly_there) {
   const TempDir dir;

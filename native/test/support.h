@@ -384,8 +384,8 @@ inline TapSpec MakeTap(uint32_t handle, TapKind kind = TapKind::kIncident) {
   tap.handle = handle;
   tap.kind = kind;
   tap.interval_ns = 250 * kNsPerMs;
-  tap.file_overhead = 24;
-  tap.record_overhead = 16;
+  tap.cost.file = 24;
+  tap.cost.record = 16;
   tap.progress = std::make_shared<std::atomic<uint64_t>>(0);
   return tap;
 }

@@ -707,6 +707,31 @@ TEST(of_more_losses_than_can_be_remembered_the_sum_is_kept) {
   CHECK_EQ(sum, 19u + 20u);
 }
 
+// Nothing follows the freeze: a cap that the history fills, a resolution at once, a dump.
+TEST(a_loss_within_what_the_ring_held_counts_without_a_packet_behind_it) {
+  for (const TapKind kind : {TapKind::kIncident, TapKind::kDump}) {
+    for (const uint64_t cap : {uint64_t{5}, kUnlimited}) {
+      for (const uint64_t before : {35u, 40u, 44u, 45u, 46u, 49u, 50u}) {
+        Bench bench;
+        bench.Push(30);
+        bench.Lose(5, before);
+        bench.Push(20);
+        TapSpec spec = MakeTap(1, kind);
+        spec.cap_packets = cap;
+        bench.FreezeNow(spec);
+        if (kind == TapKind::kIncident) {
+          bench.Resolve();
+          bench.tap()->Cross();
+        }
+        CHECK(bench.over());
+        // The file begins with packet 45 or 30 and ends with 49.
+        const bool within = before > (cap == 5 ? 45 : 30) && before < 50;
+        CHECK_EQ(bench.out.summary->kernel_loss, within ? 5u : 0u);
+      }
+    }
+  }
+}
+
 TEST(a_loss_before_a_packet_that_was_pushed_before_the_freeze_was_seen) {
   Bench bench;
   bench.Push(50);

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 
 import { parseDuration } from '../time.js'
+import type { CaptureFormat } from '../types.js'
 
 /** Wrong usage: one line that says what to write instead. Exit status 2. */
 export class UsageError extends Error {
@@ -10,7 +11,7 @@ export class UsageError extends Error {
 interface RecordArgs {
   directory: string | undefined
   filter: string | undefined
-  format: 'pcap'
+  format: CaptureFormat
   json: boolean
 }
 
@@ -71,7 +72,7 @@ interface CommandSpec {
 const recordOptions = {
   dir: { value: 'DIR', help: 'where captures and reports go (default: captures)' },
   filter: { value: 'BPF', help: 'only what this expression matches, as for tcpdump' },
-  format: { value: 'pcap', help: 'of the capture file' },
+  format: { value: 'pcapng', help: 'of the capture file: pcap (the default) or pcapng' },
   json: { help: 'one JSON line an event on standard output, nothing else' },
 }
 
@@ -247,8 +248,10 @@ function positiveDuration(option: string, text: string): number {
   }
 }
 
-function format(text = 'pcap'): 'pcap' {
-  if (text !== 'pcap') throw new UsageError(`--format cannot be ${quote(text)}; write --format pcap`)
+function format(text = 'pcap'): CaptureFormat {
+  if (text !== 'pcap' && text !== 'pcapng') {
+    throw new UsageError(`--format cannot be ${quote(text)}; write --format pcap or --format pcapng`)
+  }
   return text
 }
 

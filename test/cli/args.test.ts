@@ -47,6 +47,11 @@ test('every command with everything', (t) => {
     duration: 120_000,
     packets: 7,
   })
+  for (const format of ['pcap', 'pcapng'] as const) {
+    t.match(parse(`watch eth0 --pps 5 --format ${format}`), { format })
+    t.match(parse(`replay x.pcap --pps 5 --format ${format}`), { format })
+    t.match(parse(`capture --format ${format}`), { format })
+  }
   t.strictSame(parse('report x.pcap --json'), { command: 'report', file: 'x.pcap', json: true })
   t.strictSame(parse('devices --json'), { command: 'devices', json: true })
   t.end()
@@ -105,7 +110,7 @@ test('wrong usage is one line that says what to write', (t) => {
     [['watch', '--pps', '1', '-x'], /no option "-x"/],
     [['watch', '--pps', '1', '--toString'], /no option "--toString"/],
     [['report', 'x', '--html', 'y'], /report has no option "--html"; write one of: --json/],
-    [['watch', '--pps', '1', '--format', 'pcapng'], /--format cannot be "pcapng"; write --format pcap/],
+    [['watch', '--pps', '1', '--format', 'erf'], /--format cannot be "erf"; write --format pcap or --format pcapng/],
     [['replay', 'x', '--pps', '1', '--pace', 'slow'], /--pace cannot be "slow"; write --pace recorded/],
     [
       ['capture', '--duration', '30'.concat(' s')],

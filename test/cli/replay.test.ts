@@ -7,6 +7,7 @@ import { run } from '../../src/cli/run.js'
 import { encodePcap } from '../../src/testing.js'
 import { defaultStart, sequenceOf, udpPackets } from '../support/generate.js'
 import { parsePcap } from '../support/pcap-file.js'
+import { parsePcapng } from '../support/pcapng-file.js'
 import { nodeCommand } from '../support/sanitizer.js'
 
 // Three calm seconds, two of a flood, and twelve calm ones, in which it clears. Fewer packets in the flood's first interval
@@ -77,6 +78,33 @@ test('without --json the finished incident is a card on standard output', async 
   t.match(out, /^── Incident [0-9a-f]{8} ─[\s\S]*FILE .*incident_[\s\S]*PKTS[\s\S]*Sections[\s\S]*pre-buffer/)
   t.match(err[0], /^replaying .*x\.pcap; an attack is 1\.0 kpps inbound$/)
   t.match(err.join('\n'), /incident [0-9a-f]{8} began: /)
+})
+
+test('--format pcapng, and its card again by report', async (t) => {
+  const dir = t.testdir({})
+  const { status, out, err } = await replay(dir, '--format', 'pcapng')
+  t.equal(status, 0)
+  t.match(err.join('\n'), /incident [0-9a-f]{8} began: /)
+  const path = /FILE +(\/.*\/incident_[0-9a-f]{8}\.pcapng)\n/.exec(out)?.[1] as string
+  const { records, section } = parsePcapng(readFileSync(path))
+  t.match(section.comment, /^incident [0-9a-f]{8}: /)
+  t.match(out, new RegExp(`PKTS +${records.length.toLocaleString('en')}\\b`))
+  t.equal(records[0]?.comment, 'pre-buffer')
+
+  const written = { out: '', err: [] as string[] }
+  const output = {
+    out: (text: string) => {
+      written.out += text
+    },
+    err: (line: string) => {
+      written.err.push(line)
+    },
+    status: () => {},
+    color: false,
+    width: 80,
+  }
+  t.equal(await run(['report', path], output, new AbortController().signal), 0)
+  t.strictSame(written, { out, err: [] })
 })
 
 test('nothing above the threshold: no incident', async (t) => {

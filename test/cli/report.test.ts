@@ -11,6 +11,7 @@ import { summarise } from '../../src/cli/summary.js'
 import { encodePcap } from '../../src/testing.js'
 import { captureNames, capturePath, noCaptures } from '../support/captures.js'
 import { udpPackets } from '../support/generate.js'
+import { pcapngBytes, toRaw } from '../support/recording.js'
 import { exampleReport } from '../support/report.js'
 
 const plain = { color: false, width: 80 }
@@ -52,6 +53,23 @@ test('a report, by its own name or that of its capture', async (t) => {
     t.equal(out.indexOf('\n'), out.length - 1)
     t.match(JSON.parse(out), { v: 1, event: 'report', time: /^\d{4}-.*\.\d{6}Z$/, data: told })
   }
+})
+
+test('of a .pcapng as of a .pcap', async (t) => {
+  const dir = directory(t)
+  const capture = join(dir, 'incident_3f9a1c22.pcapng')
+  const json = join(dir, 'incident_3f9a1c22.json')
+  const bytes = pcapngBytes(toRaw(udpPackets({ pps: 1_000, count: 5 })))
+  const told = exampleReport({ bytes: bytes.length, file: capture, format: 'pcapng' })
+  writeFileSync(capture, bytes)
+  writeFileSync(json, JSON.stringify(told))
+  for (const file of [json, capture]) t.strictSame(await report(file), { out: card(told, plain), err: [] })
+  t.match(card(told, plain), `FILE      ${capture}\n`)
+
+  writeFileSync(capture, bytes.subarray(0, -5))
+  const { out, err } = await report(capture)
+  t.match(out, /^── Recording \(pcapng\) /)
+  t.match(err, [/tells of \d+ bytes, the file has \d+: read anew/])
 })
 
 test('a capture that is not as its report says is read anew', async (t) => {

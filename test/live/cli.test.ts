@@ -9,6 +9,8 @@ import { jumps, readEvidence, sizes } from '../support/evidence.js'
 import { type Running, runCommand } from '../support/host.js'
 import { installedCopy } from '../support/installed.js'
 import { makeNamespace, makePair, noNamespaces, noTool, type Pair } from '../support/netns.js'
+import { parsePcapng } from '../support/pcapng-file.js'
+import { tcpdumpCount } from '../support/replay.js'
 import { noSender, send } from '../support/sender.js'
 
 const skip = noNamespaces || noSender
@@ -50,6 +52,32 @@ test('capture --packets 100', { skip }, async (t) => {
   t.same(jumps(frames), [])
   t.match(stdout, report.file as string)
   t.match(stdout, /PKTS.*100.*cap reached/)
+})
+
+test('capture --format pcapng: the file itself says from where, and what was lost', { skip }, async (t) => {
+  const pair = makePair(t)
+  const directory = t.testdir({})
+  const options = ['--packets', '300', '--format', 'pcapng', '--filter', 'udp', '--dir', directory]
+  const running = start(t, pair, 'capture', 'DEVICE', ...options)
+  await running.until(/capturing on here0/)
+  const sending = send(t, pair.there, { count: 20_000 })
+  const { status, stdout, stderr } = await running.ended
+  await sending.stop()
+  t.equal(status, 0, stderr)
+  const [report] = reportsIn(directory) as [IncidentReport]
+  const path = report.file as string
+  t.equal(path, join(directory, `incident_${report.id}.pcapng`))
+  t.match(stdout, path)
+  t.match(report, { kind: 'manual', format: 'pcapng', packets: 300 })
+  const { frames, wrong } = readEvidence(report)
+  t.same(wrong, [])
+  t.same(jumps(frames), [])
+  t.equal(tcpdumpCount(path), 300)
+  const { device, section, statistics, records } = parsePcapng(readFileSync(path))
+  t.same(device, { name: pair.here.device, filter: 'udp', resolution: 6 })
+  t.equal(section.comment, `capture ${report.id}`)
+  t.equal(records[0]?.comment, 'capture')
+  t.match(statistics, { interfaceDrop: BigInt(report.loss.interface), osDrop: BigInt(report.loss.kernel) })
 })
 
 test('capture --duration, on a device where nothing passes', { skip }, async (t) => {

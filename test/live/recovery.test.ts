@@ -7,8 +7,9 @@ import { test } from 'tap'
 import type { IncidentReport, PcapRing } from '../../src/index.js'
 import { jumps, nsOf, readEvidence, sizes } from '../support/evidence.js'
 import { Host, type HostApi, runHost } from '../support/host.js'
-import { makePair, noNamespaces } from '../support/netns.js'
-import { parsePcap } from '../support/pcap-file.js'
+import { makePair, noNamespaces, noTool } from '../support/netns.js'
+import { parseCapture } from '../support/pcapng-file.js'
+import { tcpdumpCount, tsharkCount } from '../support/replay.js'
 import { frameOf, noSender, send } from '../support/sender.js'
 import { wrongTraffic } from '../support/traffic.js'
 
@@ -131,13 +132,15 @@ test('another process starts and dies fifty times in the directory of a recordin
   )
 })
 
-for (const torn of [false, true]) {
-  test(`killed while recording${torn ? ', in the middle of a record' : ''}`, { skip }, async (t) => {
+const kills = (['pcap', 'pcapng'] as const).flatMap((format) => [false, true].map((torn) => ({ format, torn })))
+for (const { format, torn } of kills) {
+  test(`killed while recording a .${format}${torn ? ', in the middle of a record' : ''}`, { skip }, async (t) => {
+    const name = `incident_x.${format}`
     const { here, there } = makePair(t)
     const directory = t.testdir({ captures: {}, log: '' })
     const captures = join(directory, 'captures')
     const host = await Host.start(t, { netns: here.name })
-    await host.call<State, void, object>(startRing, { device: here.device, directory: captures })
+    await host.call<State, void, object>(startRing, { device: here.device, directory: captures, format })
     const log = join(directory, 'log')
     const sending = send(t, there, { count: 20_000, pps: 1_000, log })
     const frozenAt = await host.call<State, number>(async ({ state, untilStats }) => {
@@ -154,26 +157,35 @@ for (const torn of [false, true]) {
       return before
     })
     // 500 from before, and some two seconds' worth.
-    await grown(captures, 'incident_x.pcap.part', 24 + 2_500 * 80)
+    await grown(captures, `${name}.part`, 500 + 2_500 * 100)
     const killedAt = BigInt(Date.now()) * 1_000_000n
     await host.kill('SIGKILL')
     await sending.stop()
-    t.same(readdirSync(captures).sort(), ['incident_x.json.part', 'incident_x.pcap.part'])
-    const part = readFileSync(join(captures, 'incident_x.pcap.part'))
-    const whole = parsePcap(part).records.length
-    if (torn) appendFileSync(join(captures, 'incident_x.pcap.part'), part.subarray(24, 24 + 79))
+    t.same(readdirSync(captures).sort(), ['incident_x.json.part', `${name}.part`])
+    const part = join(captures, `${name}.part`)
+    const written = readFileSync(part)
+    // A copy, as the name tells its reader the format.
+    writeFileSync(join(directory, name), written)
+    const { records } = parseCapture(join(directory, name))
+    const whole = records.length
+    const lastAt = records.at(-1)?.offset as number
+    if (torn) appendFileSync(part, written.subarray(lastAt, -1))
 
     const next = await Host.start(t, { netns: here.name })
     await next.call<State, void, object>(startRing, { device: here.device, directory: captures })
     // Before start() resolves.
-    t.same(readdirSync(captures).sort(), ['incident_x.json', 'incident_x.pcap'])
+    t.same(readdirSync(captures).sort(), ['incident_x.json', name])
     t.same(await next.call<State, string[]>(({ state }) => state.warnings), [])
     const report = reportOf(captures, 'x')
     const { frames, wrong } = readEvidence(report)
     t.same(wrong, [])
     t.same(wrongTraffic(report), [])
+    t.same(readFileSync(join(captures, name)), written, 'nothing whole was cut off')
+    t.equal(tcpdumpCount(join(captures, name)), whole)
+    if (!noTool('tshark')) t.equal(tsharkCount(join(captures, name)), whole)
     t.match(report, {
       recovered: true,
+      format,
       id: 'x',
       kind: 'incident',
       reason: 'to be killed',
@@ -198,7 +210,7 @@ for (const torn of [false, true]) {
     t.ok(last !== undefined && frameOf(last.data).number + 1 >= secure, `${secure} were sent a second before`)
 
     await next.call<State, void>(({ state }) => state.ring.close())
-    t.same(readdirSync(captures).sort(), ['incident_x.json', 'incident_x.pcap'])
+    t.same(readdirSync(captures).sort(), ['incident_x.json', name])
   })
 }
 

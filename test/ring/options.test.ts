@@ -121,6 +121,19 @@ test('options themselves', (t) => {
   t.end()
 })
 
+test('the least that a file can be depends on its format', async (t) => {
+  const format = 'pcapng'
+  const tooFew = { name: 'RangeError', code: range, message: /options\.cap\.bytes/ }
+  t.doesNotThrow(() => new PcapRing({ format, cap: { bytes: 148 } }))
+  t.throws(() => new PcapRing({ format, cap: { bytes: 147 } }), tooFew)
+  const ring = new PcapRing({ file, format, directory: t.testdir({}) })
+  await ring.start()
+  t.throws(() => ring.freeze({ cap: { bytes: 147 } }), tooFew)
+  t.throws(() => ring.capture({ cap: { bytes: 147 } }), tooFew)
+  t.equal(ring.freeze({ id: 'x', cap: { bytes: 148 } }).file?.endsWith('/incident_x.pcapng'), true)
+  await ring.close()
+})
+
 test('device and file exclude one another', (t) => {
   t.throws(() => new PcapRing({ device: 'lo', file }), { name: 'TypeError', code: value, message: /options\.device/ })
   t.end()
@@ -135,6 +148,8 @@ test('the ends of every range, undefined, and every unit of a duration', (t) => 
     { snaplen: 64, ring: { bytes: 64 + 65_536 } },
     { ring: { bytes: 2_048 + 65_536 } },
     { cap: { packets: 1, bytes: 24, duration: 1 } },
+    { format: 'pcap' },
+    { format: 'pcapng' },
     { resolution: { packets: 0, duration: 0, reserve: true } },
     { statsInterval: 50 },
     { statsInterval: '1m' },

@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 
 import type { IncidentReport } from '../../src/types.js'
-import { type PcapRecord, parsePcap, timeOf } from './pcap-file.js'
+import { type PcapRecord, timeOf } from './pcap-file.js'
+import { parseCapture } from './pcapng-file.js'
 import { frameOf } from './sender.js'
 
 export interface Frame extends PcapRecord {
@@ -28,7 +29,7 @@ export function readEvidence(report: IncidentReport): { frames: Frame[]; wrong: 
   }
   const path = report.file as string
   const bytes = readFileSync(path)
-  const file = parsePcap(bytes)
+  const file = parseCapture(path)
   same('mode', 0o600, statSync(path).mode & 0o777)
   same('bytes', report.bytes, bytes.length)
   if (report.sha256 !== null || !report.recovered) {
@@ -36,7 +37,7 @@ export function readEvidence(report: IncidentReport): { frames: Frame[]; wrong: 
   }
   same('packets', report.packets, file.records.length)
   same('snaplen', report.snaplen, file.header.snaplen)
-  const json = JSON.parse(readFileSync(path.replace(/\.pcap$/, '.json'), 'utf8'))
+  const json = JSON.parse(readFileSync(path.replace(/\.pcap(ng)?$/, '.json'), 'utf8'))
   same('the JSON file', JSON.stringify(report), JSON.stringify(json))
 
   const frames: Frame[] = []

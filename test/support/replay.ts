@@ -10,7 +10,8 @@ import type { Incident, IncidentReport, PcapRingError, PcapRingOptions, Stats } 
 import { PcapRing } from '../../src/index.js'
 import type { GeneratedPacket } from './generate.js'
 import { sequenceOf } from './generate.js'
-import { type PcapFile, parsePcap } from './pcap-file.js'
+import type { PcapFile } from './pcap-file.js'
+import { parseCapture } from './pcapng-file.js'
 import { pcapBytes, toRaw } from './recording.js'
 
 interface Teardown {
@@ -63,7 +64,7 @@ export async function replay(ring: PcapRing): Promise<Seen> {
 }
 
 /** The file at its final name, read by somebody else. */
-export const fileOf = (path: string): PcapFile => parsePcap(readFileSync(path))
+export const fileOf = (path: string): PcapFile => parseCapture(path)
 
 /** Sequence numbers of the generated packets in a file. */
 export const sequencesIn = (path: string): number[] => fileOf(path).records.map(({ data }) => sequenceOf(data))
@@ -83,16 +84,25 @@ export function tcpdumpCount(path: string): number {
   return text.split('\n').filter((line) => line !== '' && !line.startsWith('\t')).length
 }
 
+/** How many frames tshark reads in a file. */
+export function tsharkCount(path: string): number {
+  const text = execFileSync('tshark', ['-r', path, '-T', 'fields', '-e', 'frame.number'], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  return text.split('\n').length - 1
+}
+
 /** A finished incident's file and report agree and are valid for others; returns the sequence numbers in the file. */
 export async function validIncident(t: Asserts, incident: Incident): Promise<[IncidentReport, number[]]> {
   const report = await incident.finished
   const path = incident.file as string
   t.equal(report.file, path)
   t.equal(report.error, null)
-  t.strictSame(JSON.parse(readFileSync(path.replace(/\.pcap$/, '.json'), 'utf8')), report)
+  t.strictSame(JSON.parse(readFileSync(path.replace(/\.pcap(ng)?$/, '.json'), 'utf8')), report)
   t.notOk(existsSync(`${path}.part`), 'no part is left')
   const bytes = readFileSync(path)
-  const { records } = parsePcap(bytes)
+  const { records } = fileOf(path)
   t.equal(report.bytes, bytes.length)
   t.equal(report.packets, records.length)
   t.equal(incident.packets, records.length)
