@@ -163,6 +163,13 @@ test('mixed traffic, VLANs, IPv6 with extension headers, fragments', async (t) =
   t.equal(ports.length, 40)
 })
 
+test('the same of both formats', async (t) => {
+  const packets = inStep(mixedFrames(4_000, 10))
+  const [pcap, pcapng] = [await reportOf(t, packets), await reportOf(t, packets, { ring: { format: 'pcapng' } })]
+  t.equal(pcapng.format, 'pcapng')
+  t.strictSame(pcapng.traffic, pcap.traffic)
+})
+
 test('packets cut when they were recorded, at every length', async (t) => {
   const packets = inStep(mixedFrames(4_000, 2)).map((packet, i) => ({
     ...packet,

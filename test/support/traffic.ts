@@ -1,11 +1,10 @@
 // A report's `traffic`, computed again from the written file.
 
-import { readFileSync } from 'node:fs'
-
 import type { IncidentReport, Traffic } from '../../src/types.js'
 import { nsOf } from './evidence.js'
 import { addressKey, type Headers, headersOf, linkTypes } from './headers.js'
-import { parsePcap, timeOf } from './pcap-file.js'
+import { timeOf } from './pcap-file.js'
+import { parseCapture } from './pcapng-file.js'
 
 const bounds = [64, 127, 255, 511, 1_023, 1_518, 9_018, null]
 const exactUpTo = 4_096
@@ -19,7 +18,7 @@ interface Seen extends Headers {
 const count = <T>(all: readonly T[], wanted: (one: T) => boolean): number => all.filter(wanted).length
 
 function packetsOf(report: IncidentReport): Seen[] {
-  const file = parsePcap(readFileSync(report.file as string))
+  const file = parseCapture(report.file as string)
   const sectionOf = report.sections.flatMap(({ name, packets }) => Array<string>(packets).fill(name))
   return file.records.map((record, i) => ({
     ...headersOf(record.data, file.header.linkType),
@@ -134,7 +133,7 @@ function wrongAddresses(end: 'source' | 'destination', said: Traffic['sources'],
 
 /** Whether the parser of this directory reads the file's link type as far as the library does. */
 export const understood = ({ file }: IncidentReport): boolean =>
-  linkTypes.includes(parsePcap(readFileSync(file as string)).header.linkType)
+  linkTypes.includes(parseCapture(file as string).header.linkType)
 
 /** What a report's `traffic` says wrongly of its file. */
 export function wrongTraffic(report: IncidentReport): string[] {
