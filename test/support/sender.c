@@ -2,9 +2,9 @@
 //
 // Numbered UDP frames through AF_PACKET, for namespaces and loopback only: the test suite's own traffic. Each carries its
 // number (64 bits, little-endian) first in the UDP payload and the time it was sent (CLOCK_REALTIME, ns) behind that. At
-// most `count` frames in at most 20 s; SIGTERM ends it early. `upto`: sizes from `size` to this, in 32 steps. `vlan`: with an 802.1Q tag in the frame's bytes. `log`: each
-// frame's send time, 8 bytes, in order. `tun`: DEVICE is a tun device, which is given the frames' IPv4 packets as if they
-// had come in through it. Prints {"sent":N,"retries":N}.
+// most `count` frames in at most 20 s; SIGTERM ends it early. `upto`: sizes from `size` to this, in 32 steps. `vlan`: with
+// an 802.1Q tag in the frame's bytes. `log`: each frame's send time, 8 bytes, in order. `tun`: DEVICE is a tun device,
+// which is given the frames' IPv4 packets as if they had come in through it. Prints {"sent":N,"retries":N}.
 //
 // Without PACKET_QDISC_BYPASS, which would hide the frames from whoever captures on the sending device.
 #define _GNU_SOURCE
