@@ -28,7 +28,7 @@ class Session : private EngineListener {
 
   // All of these on any one thread.
   void Start();  // what prevents it comes as `startFailed`, too
-  void Open(RecordingSpec recording, TapSpec tap);
+  void Open(RecordingSpec recording, TapSpec tap);  // after `started`, which knows what the file will say of its source
   void Resolve(uint32_t handle, bool with_resolution = true);
   void Continue(uint64_t boundary);  // lock step: the listeners of a statistics event are done
   void Begin();                      // replay: read the first packet

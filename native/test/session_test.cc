@@ -308,8 +308,12 @@ TEST(closed_at_once) {
   for (int begun = 0; begun < 3; ++begun) {
     const TempDir dir;
     Replay replay(Replay::Config(dir.path(), EncodePcap(Flow(100))));
-    replay.session().Start();
-    if (begun == 2) Open(&replay, IncidentTap(1), dir.path(), "a");
+    if (begun == 2) {
+      replay.Start();
+      Open(&replay, IncidentTap(1), dir.path(), "a");
+    } else {
+      replay.session().Start();
+    }
     if (begun == 1) replay.session().Begin();
     replay.Close();
     CHECK(replay.closed());
