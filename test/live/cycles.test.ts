@@ -81,7 +81,7 @@ test(`${cycles} cycles after ${warmUps}: descriptors, threads and memory`, { ski
   for (const what of ['descriptors', 'threads'] as const) {
     t.same([...new Set(after.map((left) => left[what]))], [found[warmUps - 1]?.[what]], what)
   }
-  await t.test('memory', { skip: notSanitized('it keeps what was freed, to look for its use') }, async (t) => {
+  await t.test('memory', { skip: notSanitized('its own memory grows along') }, async (t) => {
     for (const what of ['resident', 'anonymous'] as const) {
       const smallest = (some: Left[]): number => Math.min(...some.map((left) => left[what]))
       const before = smallest(found.slice(warmUps - window, warmUps))
