@@ -139,7 +139,9 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
   origin.totals = totals();
   if (after > 0) origin.totals = origin.totals - CountFrom(split, after);
   // The caller was held up between T and its command for so long that the ring has rolled over T.
-  if (overrun && tap->kind() != TapKind::kDump) origin.gaps.Add({time_ns, ring_.oldest_ns(), 0, false, false, GapReason::kRing});
+  if (overrun && tap->kind() != TapKind::kDump) {
+    origin.gaps.Add({time_ns, ring_.oldest_ns(), 0, false, false, GapReason::kRing});
+  }
   if (origin.history > 0) {
     const uint64_t last = sequence_ - after - 1;
     const uint64_t first = last - (origin.history - 1);
