@@ -77,11 +77,11 @@ class LiveSource {
   PcapHandle handle_;
   uint32_t linktype_ = 1;
   bool has_frame_headers_ = false;  // V3, and not a cooked device, where libpcap's header stands in between
-  uint32_t frame_offset_ = 0;  // from the kernel's frame header to the packet, as last seen
-  bool block_begins_ = true;   // with the next packet
-  const u_char* block_ = nullptr;  // the block that is being handed out
-  uint32_t held_drops_ = 0;        // seen, and to be told of with the next block
-  bool settled_ = false;       // what was taken before the filter was there is through
+  uint32_t frame_offset_ = 0;       // from the kernel's frame header to the packet, as last seen
+  bool block_begins_ = true;        // with the next packet
+  const u_char* block_ = nullptr;   // the block that is being handed out; nullptr: not known
+  uint32_t held_drops_ = 0;         // seen, and to be told of with the next block
+  bool settled_ = false;            // what was taken before the filter was there is through
   int64_t opened_ns_ = 0;
   int64_t settled_by_ns_ = 0;  // monotonic
 };
