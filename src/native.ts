@@ -17,6 +17,10 @@ export interface NativeConfig {
   promiscuous: boolean
   ringPackets: number
   ringBytes: number
+  lookback: number
+  onsetFactor: number
+  onsetMinPps: number
+  onsetMinBps: number
   kernelBuffer: number
   latency: number
   fallBack: boolean

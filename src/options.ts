@@ -24,6 +24,13 @@ export interface Resolution {
   reserve: boolean
 }
 
+/** What counts as an onset. Rates per second, `minBps` in bits. */
+export interface OnsetThresholds {
+  factor: number
+  minPps: number
+  minBps: number
+}
+
 /** A ring's options, judged and complete. Durations in ms; `snaplen` 0: the recording's. */
 export interface RingSettings {
   device: string
@@ -35,6 +42,8 @@ export interface RingSettings {
   promiscuous: boolean
   ringPackets: number
   ringBytes: number
+  lookback: number
+  onset: OnsetThresholds
   cap: Cap
   resolution: Resolution
   directory: string
@@ -70,6 +79,12 @@ function integer(value: unknown, name: string, min: number, max: number): number
   if (!Number.isInteger(value) || value < min || value > max) {
     throw outOfRange(name, `an integer >= ${min} and <= ${max}`, value)
   }
+  return value
+}
+
+function number(value: unknown, name: string, min: number, max: number): number {
+  if (typeof value !== 'number') throw invalidArgType(name, 'number', value)
+  if (!(value >= min && value <= max)) throw outOfRange(name, `>= ${min} and <= ${max}`, value)
   return value
 }
 
@@ -140,18 +155,26 @@ function judgeResolution(value: unknown, name: string, defaults: Resolution): Re
   }
 }
 
+function judgeOnset(value: unknown): OnsetThresholds {
+  const name = 'options.onset'
+  const { factor, minPps, minBps } = object(value, name)
+  const mostPerSecond = 1e12
+  return {
+    factor: factor === undefined ? 8 : number(factor, `${name}.factor`, 1.5, 1_000),
+    minPps: minPps === undefined ? 1_000 : number(minPps, `${name}.minPps`, 0, mostPerSecond),
+    minBps: minBps === undefined ? 10_000_000 : number(minBps, `${name}.minBps`, 0, mostPerSecond),
+  }
+}
+
 /** What the contract will have and this version has not: refused rather than passed over in silence. */
 function refuseWhatIsNotThere(fields: Fields): void {
-  for (const name of ['onset', 'minFree', 'keep', 'archive']) {
+  for (const name of ['minFree', 'keep', 'archive']) {
     const value = fields[name]
     if (value !== undefined && value !== null && value !== false && value !== 0) {
       throw invalidArgValue(`options.${name}`, value, 'is not supported by this version')
     }
   }
-  const { lookback, cpuBudget } = fields
-  if (lookback !== undefined && parseDuration(lookback, 'options.lookback') !== 0) {
-    throw outOfRange('options.lookback', '0 in this version', lookback)
-  }
+  const { cpuBudget } = fields
   if (cpuBudget !== undefined && cpuBudget !== null) {
     throw invalidArgValue('options.cpuBudget', cpuBudget, 'must be null in this version')
   }
@@ -193,6 +216,8 @@ export function judgeRingOptions(options: PcapRingOptions | undefined): RingSett
     promiscuous: or('promiscuous', false, boolean),
     ringPackets,
     ringBytes,
+    lookback: or('lookback', 10_000, (value, name) => parseDuration(value, name, { max: 600_000 })),
+    onset: judgeOnset(given.onset),
     cap: judgeCap(given.cap, 'options.cap', format, { ...noBound, packets: 10_000 }),
     resolution: judgeResolution(given.resolution, 'options.resolution', {
       packets: 100,

@@ -26,6 +26,7 @@ import type {
   FreezeOptions,
   IncidentReport,
   ManualOptions,
+  Onset,
   PcapRingEvents,
   PcapRingOptions,
   Section,
@@ -253,6 +254,10 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
         promiscuous: settings.promiscuous,
         ringPackets: settings.ringPackets,
         ringBytes: settings.ringBytes,
+        lookback: settings.lookback,
+        onsetFactor: settings.onset.factor,
+        onsetMinPps: settings.onset.minPps,
+        onsetMinBps: settings.onset.minBps,
         kernelBuffer: settings.kernelBuffer,
         latency: settings.latency,
         fallBack: settings.fallback !== false,
@@ -429,6 +434,10 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
         break
       case 'warning':
         this.#warn(toError(json))
+        break
+      case 'onset':
+        // As with stats: a listener that freezes could only fail after close().
+        if (this.#closing === null) this.#emit('onset', JSON.parse(json) as Onset)
         break
       case 'freeze':
         if (control !== undefined) this.#emit('freeze', control.incident)

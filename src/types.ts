@@ -72,6 +72,19 @@ export interface RingOptions {
   bytes?: number | undefined
 }
 
+/** What counts as an onset: a rate above `factor` times the calm one and above the minimum, in packets or in bits. */
+export interface OnsetOptions {
+  /**
+   * 1.5…1,000.
+   * @default 8
+   */
+  factor?: number | undefined
+  /** @default 1_000 */
+  minPps?: number | undefined
+  /** @default 10_000_000 */
+  minBps?: number | undefined
+}
+
 /** Options of a {@link PcapRing}; all have defaults. */
 export interface PcapRingOptions {
   /**
@@ -107,8 +120,13 @@ export interface PcapRingOptions {
    */
   promiscuous?: boolean | undefined
   ring?: RingOptions | undefined
-  /** 0: neither onset nor history is kept. */
-  lookback?: 0 | undefined
+  /**
+   * How long an onset is kept after the rise is over, and how far a history of a slow rise reaches back, up to 10 min.
+   * 0: neither onset nor history.
+   * @default '10s'
+   */
+  lookback?: Duration | undefined
+  onset?: OnsetOptions | undefined
   /** Bounds of every incident's file; `freeze()` may override them. */
   cap?: CapOptions | undefined
   /** What is recorded after every incident's `resolve()`; `freeze()` may override it. */
@@ -162,7 +180,10 @@ export interface FreezeOptions {
   reason?: string | undefined
   /** For the report; at most 4 KiB in all. */
   labels?: Record<string, string> | undefined
-  /** The host's own idea of when the attack began, for `coverage`: a Date or a time string as we hand them out. */
+  /**
+   * The host's own idea of when the attack began: a Date or a time string as we hand them out. For `coverage`, where no
+   * onset is kept; it changes nothing of what is in the file.
+   */
   since?: Date | string | undefined
   cap?: CapOptions | undefined
   resolution?: ResolutionOptions | undefined
@@ -255,6 +276,17 @@ export interface StatsStatistics extends StatsBase {
 /** The figures of an interval; `mode` tells the two shapes apart. */
 export type Stats = StatsCapture | StatsStatistics
 
+/** The beginning of a rise, kept in case of a freeze. bps in bits. */
+export interface Onset {
+  at: string
+  /** What the traffic rose to. */
+  pps: number
+  bps: number
+  /** What it was before. */
+  baselinePps: number
+  baselineBps: number
+}
+
 // ---------------------------------------------------------------------------------------------- incidents
 
 export type AmplificationProtocol =
@@ -307,7 +339,10 @@ export interface Section {
   /** Counted from 1, as Wireshark does. */
   firstFrame: number
   lastFrame: number
-  /** The kernel kept 1 of `min`…`max` packets; null: every packet. */
+  /**
+   * Each packet stands for `min`…`max`: in `history` by the choice of what was kept over `lookback`, elsewhere because
+   * the kernel kept 1 of that many. null: every packet.
+   */
   sampling: { min: number; max: number } | null
 }
 
@@ -324,11 +359,13 @@ export interface Gap {
 
 /** How much of the attack and of what came before it the file shows. */
 export interface Coverage {
-  /** When the attack began: by the kept onset, else by `since`. */
+  /** When the attack began: by the kept onset, else by `since`; null where there is neither. */
   onsetAt: string | null
+  /** `'watch'`: the kept onset, and `onsetAt` is the time of the first packet of section `onset`. */
   onsetSource: 'watch' | 'since' | null
+  /** Packets in the file from before `onsetAt`; 0 where it is null. */
   preOnsetPackets: number
-  /** ms between the first packet in the file and the onset. */
+  /** ms between the first packet in the file and `onsetAt`; 0 where that is null. */
   preOnsetSpan: number
   /** Nothing is missing between the first and the last packet. */
   complete: boolean
@@ -499,6 +536,8 @@ export interface PcapRingEvents {
   stats: [Stats]
   /** Something nobody asked for went wrong; without a listener: `process.emitWarning`. */
   warning: [PcapRingError]
+  /** A rise began and its onset is kept; once a rise. */
+  onset: [Onset]
   freeze: [Incident]
   /** Everything from before the freeze is on disk. */
   flush: [Incident, Section[]]

@@ -260,7 +260,30 @@ const options: Record<string, Option> = {
     good: [{ ring: { bytes: 2048 + 65_536 } }, { snaplen: 64, ring: { bytes: 64 + 65_536 } }],
     bad: [{ ring: { bytes: 2048 + 65_535 } }, { snaplen: 64, ring: { bytes: 64 + 65_535 } }],
   },
-  lookback: { shown: '0', actual: true, good: [{ lookback: 0 }], bad: [{ lookback: 1 }, { lookback: '10s' }] },
+  lookback: {
+    shown: "`'10s'`",
+    actual: settings.lookback === 10_000,
+    good: [{ lookback: 0 }, { lookback: '10m' }],
+    bad: [{ lookback: -1 }, { lookback: 600_001 }],
+  },
+  'onset.factor': {
+    shown: '8',
+    actual: settings.onset.factor === 8,
+    good: [{ onset: { factor: 1.5 } }, { onset: { factor: 1_000 } }],
+    bad: [{ onset: { factor: 1.4 } }, { onset: { factor: 1_001 } }],
+  },
+  'onset.minPps': {
+    shown: '1,000',
+    actual: settings.onset.minPps === 1_000,
+    good: [{ onset: { minPps: 0 } }, { onset: { minPps: 1e12 } }],
+    bad: [{ onset: { minPps: -1 } }],
+  },
+  'onset.minBps': {
+    shown: '10,000,000',
+    actual: settings.onset.minBps === 10_000_000,
+    good: [{ onset: { minBps: 0 } }, { onset: { minBps: 1e12 } }],
+    bad: [{ onset: { minBps: -1 } }],
+  },
   'cap.packets': {
     shown: '10,000',
     actual: settings.cap.packets === 10_000,
@@ -343,7 +366,7 @@ const options: Record<string, Option> = {
 }
 
 test('options: names, defaults and ranges', (t) => {
-  const nested = { ring: 'RingOptions', cap: 'CapOptions', resolution: 'ResolutionOptions' }
+  const nested = { ring: 'RingOptions', onset: 'OnsetOptions', cap: 'CapOptions', resolution: 'ResolutionOptions' }
   const inSource = members('PcapRingOptions').flatMap((name) =>
     name in nested ? members(nested[name as keyof typeof nested]).map((sub) => `${name}.${sub}`) : [name],
   )
@@ -372,8 +395,6 @@ test('options: names, defaults and ranges', (t) => {
 test('what is not there yet is refused', (t) => {
   const text = section('What is not there yet')
   const planned = {
-    lookback: '10s',
-    onset: {},
     cpuBudget: 0.005,
     minFree: miB,
     keep: { age: '7d' },

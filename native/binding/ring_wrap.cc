@@ -78,6 +78,10 @@ Session::Config ConfigOf(Fields* from) {
   engine.fall_back = from->Flag("fallBack");
   engine.ring_packets = from->Count("ringPackets");
   engine.ring_bytes = from->Count("ringBytes");
+  engine.lookback_ns = from->DurationNs("lookback");
+  engine.onset.factor = from->Number("onsetFactor");
+  engine.onset.min_pps = from->Number("onsetMinPps");
+  engine.onset.min_bps = from->Number("onsetMinBps");
   engine.stats_interval_ns = from->DurationNs("statsInterval");
   engine.live.device = from->Text("device");
   engine.live.filter = facts.filter;

@@ -155,7 +155,8 @@ function kept({ sampling }: Section): string {
   return `  1 of ${min === max ? max : `${min} to ${max}`} kept`
 }
 
-function rates({ pps, bps }: { pps: number; bps: number }): string {
+/** `52.1 kpps, 26.7 Mbit/s`. */
+export function rates({ pps, bps }: { pps: number; bps: number }): string {
   return `${rate(pps, 'pps')}, ${rate(bps, 'bps')}`
 }
 

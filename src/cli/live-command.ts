@@ -1,7 +1,7 @@
-import type { Incident, PcapRingError, Stats } from '../index.js'
+import type { Incident, Onset, PcapRingError, Stats } from '../index.js'
 import { PcapRing } from '../index.js'
 import type { CaptureArgs, ReplayArgs, WatchArgs } from './args.js'
-import { card, count, duration, printable, rate } from './card.js'
+import { card, count, duration, printable, rate, rates } from './card.js'
 import type { Output } from './output.js'
 import { CommandError, jsonLine, now } from './output.js'
 import { ThresholdDetector } from './threshold.js'
@@ -113,12 +113,18 @@ const told = (): void => {}
 function tell(ring: PcapRing, args: LiveArgs, output: Output): void {
   ring.on('start', () => output.err(opening(ring, args)))
   ring.on('warning', (error) => output.err(`warning: ${printable(error.message)}`))
+  // A manual capture begins with now: its file shows no onset.
+  if (args.command !== 'capture') ring.on('onset', (onset) => output.err(onsetLine(onset)))
   ring.on('freeze', ({ id, file }) => output.err(`incident ${id} began${file === null ? '' : `: ${printable(file)}`}`))
   ring.on('cap', ({ id }, reason) => output.err(`incident ${id} reached its cap: ${reason}`))
   ring.on('resolve', (_incident, report) => output.out(card(report, output)))
   ring.on('down', (error) => output.err(`down: ${printable(error.message)}`))
   ring.on('up', () => output.err('up again'))
   ring.on('stats', (stats) => output.status(statusLine(ring, stats)))
+}
+
+function onsetLine({ at, baselinePps, baselineBps, ...risen }: Onset): string {
+  return `onset at ${at} kept: ${rates(risen)} (before: ${rates({ pps: baselinePps, bps: baselineBps })})`
 }
 
 function opening(ring: PcapRing, args: LiveArgs): string {
@@ -158,6 +164,7 @@ function tellJson(ring: PcapRing, args: LiveArgs, output: Output): void {
     line('stats', stats, stats.time)
   })
   ring.on('warning', (error) => line('warning', plain(error)))
+  ring.on('onset', (onset) => line('onset', onset, onset.at))
   ring.on('freeze', ({ id, file }) => line('freeze', { id, file }))
   ring.on('flush', ({ id }, sections) => line('flush', { id, sections }))
   ring.on('cap', ({ id }, reason) => line('cap', { id, reason }))

@@ -1,6 +1,7 @@
 import { test } from 'tap'
 
 import { card, count, duration, printable, rate, recordingCard, size } from '../../src/cli/card.js'
+import type { Section } from '../../src/index.js'
 import { exampleReport } from '../support/report.js'
 
 const plain = { color: false, width: 80 }
@@ -47,6 +48,27 @@ test('an uncapped one, a byte cap, a manual one', (t) => {
   t.notMatch(card(exampleReport({ capped: null }), plain), 'cap reached')
   t.match(card(exampleReport({ capped: 'bytes' }), plain), /PKTS {6}10,000 {2}\(cap reached: bytes\)/)
   t.match(card(exampleReport({ kind: 'manual' }), plain), /^── Capture 3f9a1c22 ─/)
+  t.end()
+})
+
+test('the sections of every name stand in line', (t) => {
+  const section = exampleReport().sections[0] as Section
+  const names = ['history', 'pre-buffer', 'onset', 'attack', 'resolution'] as const
+  const sections = names.map((name) => ({
+    ...section,
+    name,
+    sampling: name === 'history' ? { min: 90, max: 110 } : null,
+  }))
+  t.match(
+    card(exampleReport({ sections }), plain),
+    `
+   Sections  history          500  1 of 90 to 110 kept
+             pre-buffer       500
+             onset            500
+             attack           500
+             resolution       500
+`,
+  )
   t.end()
 })
 
