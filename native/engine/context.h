@@ -6,6 +6,7 @@
 #include "engine/types.h"
 #include "source/live_source.h"
 #include "source/replay_source.h"
+#include "traffic/onset_thresholds.h"
 
 namespace pcap_ring {
 
@@ -17,6 +18,8 @@ struct EngineConfig {
   bool fall_back = true;           // to statistics only, without the permission to capture
   size_t ring_packets = 500;
   size_t ring_bytes = 2 * 1024 * 1024;
+  int64_t lookback_ns = 10 * kNsPerSec;  // 0: neither onset nor history is kept
+  OnsetThresholds onset;
   int64_t stats_interval_ns = 250 * kNsPerMs;
 };
 

@@ -12,7 +12,7 @@ void Gaps::Add(const Gap& gap) {
     }
   }
   if (gaps_.size() == kMost) {
-    for (const GapReason reason : {GapReason::kRing, GapReason::kKernel, GapReason::kDeviceDown}) {
+    for (const GapReason reason : {GapReason::kRing, GapReason::kKernel, GapReason::kSampling, GapReason::kDeviceDown}) {
       for (const bool counted : {true, false}) Merge(reason, counted);
     }
   }

@@ -6,7 +6,7 @@
 
 namespace pcap_ring {
 
-enum class GapReason { kRing, kKernel, kDeviceDown };
+enum class GapReason { kRing, kKernel, kSampling, kDeviceDown };
 
 // Packets that are missing between two that were recorded.
 struct Gap {

@@ -40,6 +40,8 @@ Status LiveDriver::Open() {
   pipeline.largest_packet = source_.snaplen();
   pipeline.ring_packets = config.ring_packets;
   pipeline.ring_bytes = config.ring_bytes;
+  pipeline.lookback_ns = config.lookback_ns;
+  pipeline.onset = config.onset;
   pipeline.unplaced_losses = static_cast<size_t>(config.live.kernel_buffer) / kBlock + kBesideBlocks;
   pipeline_ = std::make_unique<Pipeline>(pipeline, context_->queue, context_->listener);
   if (!pipeline_->ok()) return Status::Errno(Code::kKernel, "no memory for the ring", "mmap");
@@ -137,7 +139,7 @@ void LiveDriver::EndInterval(int64_t now_ns) {
       stats_.End(Mode::kCapture, time_ns, now_ns - interval_start_ns_, pipeline_->totals(), pipeline_->loss()->seen());
   stats.ring = pipeline_->ring_state();
   for (const auto& tap : pipeline_->taps()) tap->OnInterval(time_ns);
-  pipeline_->EndInterval();
+  pipeline_->EndInterval(time_ns - DrainNs(*context_));
   context_->listener->OnStats(stats);
   interval_start_ns_ = now_ns;
   const int64_t interval_ns = context_->config.stats_interval_ns;

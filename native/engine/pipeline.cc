@@ -5,12 +5,16 @@
 #include <cstring>
 #include <ctime>
 
+#include "engine/before_freeze.h"
+
 namespace pcap_ring {
 namespace {
 
 const auto kIgnoreSlab = [](Slab*) {};
 // There may be one before each packet, but there is one a block of the kernel's buffer, at most.
 constexpr size_t kMostMarks = 16 * 1024;
+// Of what is held around an onset until that is confirmed.
+constexpr size_t kFewestMarks = 512;
 
 }  // namespace
 
@@ -20,8 +24,12 @@ Pipeline::Pipeline(const Config& config, TapQueue* queue, EngineListener* listen
       listener_(listener),
       counter_(config.dlt),
       ring_(config.ring_packets, config.ring_bytes, config.largest_packet),
-      loss_(config.unplaced_losses, std::min(config.ring_packets + 2, kMostMarks)) {
+      loss_(config.unplaced_losses, std::clamp(config.ring_packets + 2, kFewestMarks, kMostMarks)) {
   ring_.set_grower(this);
+  if (config.lookback_ns == 0 || !ring_.ok()) return;
+  lookback_.emplace(Lookback::Config{config.ring_packets, config.ring_bytes, config.largest_packet, config.lookback_ns,
+                                     config.onset},
+                    &ring_, &counter_.total(), &loss_, listener);
 }
 
 void Pipeline::OnNewSlab(Slab* slab) {
@@ -33,7 +41,6 @@ void Pipeline::RecordPacket(const Packet& packet) {
   if (congested_ && config_.wait_for_writer) WaitForWriter();
   // Freezes while the writer hangs may pin the last slab: what the ring cannot take, no tap can record.
   const bool kept = ring_.Push(packet);
-  if (kept) ++sequence_;
   // The push itself may have come to the limit. There is room for this packet yet, and a replay waits before the next.
   const bool lost = !kept || (congested_ && !config_.wait_for_writer);
   const Cursor at = ring_.last();
@@ -94,9 +101,9 @@ Tap* Pipeline::Find(uint32_t handle) {
 }
 
 void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
+  if (lookback_) lookback_->Freeze(time_ns);
   uint64_t before = ring_.packets();
   Cursor split = ring_.tail();
-  int64_t last_ns = ring_.last_ns();
   if (by_stamp && before > 0 && ring_.newest_ns() >= time_ns) {
     RecordWalker walker(ring_.oldest());
     for (uint64_t i = 0; i < before; ++i) {
@@ -106,7 +113,6 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
         split = walker.cursor();
         break;
       }
-      last_ns = header.time_ns();
       walker.Skip(header, kIgnoreSlab);
     }
   }
@@ -114,41 +120,18 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
   if (overrun && tap->kind() == TapKind::kDump) {
     before = ring_.packets();
     split = ring_.tail();
-    last_ns = ring_.last_ns();
   }
   const uint64_t after = ring_.packets() - before;
 
   Tap::Origin origin;
   origin.time_ns = time_ns;
-  origin.begin = ring_.oldest();
-  origin.history = before;
-  if (tap->HistoryLimit() == 0) origin.history = 0;
-  const bool bounded = tap->bounded_in_bytes() && origin.history > 0;
-  uint64_t size = bounded ? SizeInFile(tap->cost(), before, split) : 0;
-  // The oldest go until the rest fits into the caps.
-  RecordWalker walker(ring_.oldest());
-  while (origin.history > tap->HistoryLimit() ||
-         (bounded && origin.history > 0 && size > tap->HistoryBytesLimit())) {
-    const RecordHeader header = walker.Header(kIgnoreSlab);
-    if (bounded) size -= tap->cost().Of(header.caplen);
-    walker.Skip(header, kIgnoreSlab);
-    --origin.history;
-    origin.begin = walker.cursor();
-  }
-  origin.history_size = size;
   origin.totals = totals();
   if (after > 0) origin.totals = origin.totals - CountFrom(split, after);
+  GatherBeforeFreeze({ring_, lookback_ ? &*lookback_ : nullptr, loss_, config_.ring_packets}, *tap, time_ns,
+                     ring_.pushed() - after, &origin);
   // The caller was held up between T and its command for so long that the ring has rolled over T.
   if (overrun && tap->kind() != TapKind::kDump) {
     origin.gaps.Add({time_ns, ring_.oldest_ns(), 0, false, false, GapReason::kRing});
-  }
-  if (origin.history > 0) {
-    const uint64_t last = sequence_ - after - 1;
-    const uint64_t first = last - (origin.history - 1);
-    origin.history_end_ns = last_ns;
-    origin.loss_at_begin = loss_.Before(first);
-    origin.loss_at_end = loss_.Before(last);
-    SeeGaps(origin.begin, first, last, &origin.gaps);
   }
   tap->Start(std::move(origin));
 
@@ -157,40 +140,9 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
   for (uint64_t i = 0; i < after; ++i) {
     const RecordHeader header = behind.Header(kIgnoreSlab);
     const Packet packet = {header.sec, header.nsec, header.caplen, header.len, nullptr, false};
-    tap->OnPacket(packet, behind.cursor(), congested_, loss_.Before(sequence_ - after + i));
+    tap->OnPacket(packet, behind.cursor(), congested_, loss_.Before(ring_.pushed() - after + i));
     behind.Skip(header, kIgnoreSlab);
   }
-}
-
-// The losses between packets number `first`, which is at `begin`, and `last`.
-void Pipeline::SeeGaps(Cursor begin, uint64_t first, uint64_t last, Gaps* gaps) const {
-  RecordWalker walker(begin);
-  uint64_t at = first;
-  int64_t before_ns = 0;
-  loss_.Between(first, last, [&](uint64_t sequence, const LossMarks::Totals& lost) {
-    for (; at < sequence; ++at) {
-      const RecordHeader header = walker.Header(kIgnoreSlab);
-      before_ns = header.time_ns();
-      walker.Skip(header, kIgnoreSlab);
-    }
-    RecordWalker behind(walker.cursor());
-    AddLoss(gaps, before_ns, behind.Header(kIgnoreSlab).time_ns(), lost);
-  });
-}
-
-// What the first `before` packets of the ring take in a file; `split` is where they end. The ring knows the sum of their
-// bytes, so only what is filled up to a boundary takes a walk over them, and else a walk over those behind.
-uint64_t Pipeline::SizeInFile(const FileCost& cost, uint64_t before, Cursor split) const {
-  const bool aligned = cost.alignment > 1;
-  RecordWalker walker(aligned ? ring_.oldest() : split);
-  const uint64_t packets = aligned ? before : ring_.packets() - before;
-  uint64_t walked = 0;
-  for (uint64_t i = 0; i < packets; ++i) {
-    const RecordHeader header = walker.Header(kIgnoreSlab);
-    walked += cost.Of(header.caplen);
-    walker.Skip(header, kIgnoreSlab);
-  }
-  return aligned ? walked : ring_.bytes() + ring_.packets() * cost.record - walked;
 }
 
 // Counts packets that are in the ring already, by as much of each as headers take.
@@ -214,12 +166,19 @@ TrafficCounters Pipeline::CountFrom(Cursor begin, uint64_t packets) const {
   return counter.total();
 }
 
+// The ring may hold a little more than it was asked to.
 RingState Pipeline::ring_state() const {
   RingState state;
-  state.packets = ring_.packets();
+  state.packets = std::min<uint64_t>(ring_.packets(), config_.ring_packets);
   state.bytes = ring_.bytes();
   if (state.packets == 0) return state;
-  state.oldest_ns = ring_.oldest_ns();
+  RecordWalker walker(ring_.oldest());
+  for (uint64_t i = state.packets; i < ring_.packets(); ++i) {
+    const RecordHeader header = walker.Header(kIgnoreSlab);
+    state.bytes -= header.caplen;
+    walker.Skip(header, kIgnoreSlab);
+  }
+  state.oldest_ns = walker.Header(kIgnoreSlab).time_ns();
   state.span_ns = std::max<int64_t>(0, ring_.last_ns() - state.oldest_ns);
   return state;
 }

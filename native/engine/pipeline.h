@@ -1,8 +1,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "engine/lookback.h"
 #include "engine/loss_marks.h"
 #include "engine/tap.h"
 #include "engine/types.h"
@@ -20,6 +22,8 @@ class Pipeline : private PacketRing::Grower {
     size_t ring_packets = 500;
     size_t ring_bytes = 2 * 1024 * 1024;
     uint32_t largest_packet = 2048;
+    int64_t lookback_ns = 0;  // 0: neither onset nor history is kept
+    OnsetThresholds onset;
     // How many losses may have been seen that no packet from behind them followed yet.
     size_t unplaced_losses = 1;
     // A replay waits for a writer that lags; a live capture counts what it cannot take.
@@ -33,20 +37,25 @@ class Pipeline : private PacketRing::Grower {
   void OnPacket(const Packet& packet) {
     counter_.Count(packet);
     if (taps_.empty()) {
-      if (ring_.Push(packet)) ++sequence_;
+      static_cast<void>(ring_.Push(packet));  // without taps nobody holds its slabs for long
     } else {
       RecordPacket(packet);
     }
+    if (lookback_) lookback_->OnPacket(packet);
   }
   // After each batch: what was recorded goes to the writer.
   void EndBatch();
   // The next packet's position, for losses that are seen or placed before it.
   LossMarks* loss() { return &loss_; }
   const LossMarks& loss() const { return loss_; }
-  LossMarks::Position position() const { return {sequence_, sequence_ - ring_.packets()}; }
-  // Now and then, also while no packet comes: what the writer is done with goes back to the system.
-  void EndInterval() {
+  LossMarks::Position position() const {
+    return {ring_.pushed(), lookback_ ? lookback_->oldest_number() : ring_.oldest_number()};
+  }
+  // Now and then, also while no packet comes, none of which will be stamped before `time_ns`: what the writer is done with
+  // goes back to the system, and what was kept of a rise goes in its time.
+  void EndInterval(int64_t time_ns) {
     if (taps_.empty()) ring_.Reclaim();
+    if (lookback_) lookback_->AdvanceTo(time_ns);
   }
 
   // A new tap, pending. nullptr: no memory for the queue; the writer is told.
@@ -68,8 +77,6 @@ class Pipeline : private PacketRing::Grower {
   void RecordPacket(const Packet& packet);
   void WaitForWriter();
   void FlushTaps();
-  void SeeGaps(Cursor begin, uint64_t first, uint64_t last, Gaps* gaps) const;
-  uint64_t SizeInFile(const FileCost& cost, uint64_t before, Cursor split) const;
   TrafficCounters CountFrom(Cursor begin, uint64_t packets) const;
 
   const Config config_;
@@ -78,7 +85,7 @@ class Pipeline : private PacketRing::Grower {
   TrafficCounter counter_;
   PacketRing ring_;
   LossMarks loss_;
-  uint64_t sequence_ = 0;  // packets pushed
+  std::optional<Lookback> lookback_;
   bool congested_ = false;
   std::vector<std::unique_ptr<Tap>> taps_;
   std::vector<TapMessage> refused_;

@@ -22,6 +22,8 @@ Status ReplayDriver::Open() {
   config.dlt = source_.dlt();
   config.ring_packets = context_->config.ring_packets;
   config.ring_bytes = context_->config.ring_bytes;
+  config.lookback_ns = context_->config.lookback_ns;
+  config.onset = context_->config.onset;
   // Records may be longer than the recording's own snaplen, and are kept whole.
   config.largest_packet = RecordingReader::kMaxCaplen;
   config.wait_for_writer = true;
@@ -106,6 +108,7 @@ void ReplayDriver::EndInterval(int64_t time_ns) {
       stats_.End(Mode::kCapture, time_ns, time_ns - interval_start_ns_, pipeline_->totals(), pipeline_->loss()->seen());
   interval_start_ns_ = time_ns;
   for (const auto& tap : pipeline_->taps()) tap->OnInterval(time_ns);
+  pipeline_->EndInterval(time_ns);
   pipeline_->EndBatch();
   stats.ring = pipeline_->ring_state();
   if (!context_->config.paced) stats.boundary = ++boundary_;

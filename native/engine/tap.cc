@@ -9,6 +9,11 @@ int64_t AddTime(int64_t time_ns, int64_t duration_ns) {
   return duration_ns >= kNever - time_ns ? kNever : time_ns + duration_ns;
 }
 
+void PinSpan(Slab* slab, const Slab* last) {
+  for (; slab != last; slab = slab->next) slab->Pin();
+  slab->Pin();
+}
+
 }  // namespace
 
 Tap::Tap(const TapSpec& spec, PacketRing* ring, const TrafficCounters* totals, EngineListener* listener)
@@ -20,25 +25,35 @@ void Tap::Start(Origin origin) {
   cap_ns_ = AddTime(freeze_ns_, spec_.cap_duration_ns);
   start_totals_ = slot_totals_ = origin.totals;
   slot_start_ns_ = freeze_ns_;
-  packets_ = origin.history;
-  if (origin.history > 0) file_bytes_ += origin.history_size + spec_.cost.Beginning(Section::kPreBuffer);
+  packets_ = origin.before.total();
   loss_first_ = origin.loss_at_begin;
   loss_last_ = origin.loss_at_end;
-  last_ns_ = origin.history_end_ns;
-  any_packet_ = origin.history > 0;
+  last_ns_ = origin.last_ns;
+  any_packet_ = packets_ > 0;
   gaps_ = std::move(origin.gaps);
   if (spec_.progress) spec_.progress->store(packets_, std::memory_order_relaxed);
 
-  TapMessage message;
-  message.kind = TapMessage::Kind::kStart;
-  message.handle = spec_.handle;
-  message.time_ns = freeze_ns_;
-  if (origin.history > 0) {
-    OpenSpan(origin.begin);
-    message.span = {span_.begin, origin.history, ring_->tail().slab};
-    span_open_ = false;  // the pins go with the message
+  TapMessage start;
+  start.kind = TapMessage::Kind::kStart;
+  start.handle = spec_.handle;
+  start.time_ns = freeze_ns_;
+  start.before = std::make_unique<BeforeFreeze>(origin.before);
+  outbox_.push_back(std::move(start));
+  Section begun = Section::kAttack;
+  for (const SectionSpan& part : origin.spans) {
+    section_begun_ = begun == part.section;
+    begun = section_ = part.section;
+    if (bounded_in_bytes()) file_bytes_ += SizeOf(part);
+    span_ = part.span;
+    PinSpan(span_.begin.slab, span_.last);
+    SendSpan(span_.last);
   }
-  outbox_.push_back(std::move(message));
+  section_ = Section::kAttack;
+  section_begun_ = false;
+  TapMessage frozen;
+  frozen.kind = TapMessage::Kind::kFrozen;
+  frozen.handle = spec_.handle;
+  outbox_.push_back(std::move(frozen));
 
   if (spec_.kind == TapKind::kDump) {
     summary_.resolved_ns = freeze_ns_;
@@ -60,14 +75,23 @@ uint64_t Tap::PacketLimit() const {
   return packets_at_resolve_ + spec_.resolution_packets;
 }
 
+// What its records take in the file.
+uint64_t Tap::SizeOf(const SectionSpan& part) const {
+  const auto ignore = [](Slab*) {};
+  uint64_t size = section_begun_ ? 0 : spec_.cost.Beginning(part.section);
+  RecordWalker walker(part.span.begin);
+  for (uint64_t i = 0; i < part.span.packets; ++i) {
+    const RecordHeader header = walker.Header(ignore);
+    size += spec_.cost.Of(header.caplen);
+    walker.Skip(header, ignore);
+  }
+  return size;
+}
+
 void Tap::OpenSpan(Cursor at) {
   span_ = {at, 0, nullptr};
   span_open_ = true;
-  const Slab* const last = ring_->tail().slab;
-  for (Slab* slab = at.slab;; slab = slab->next) {
-    slab->Pin();
-    if (slab == last) break;
-  }
+  PinSpan(at.slab, ring_->tail().slab);
 }
 
 void Tap::SendSpan(Slab* last) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <deque>
+#include <vector>
 
 #include "engine/loss_marks.h"
 #include "engine/timeline.h"
@@ -26,24 +27,26 @@ class Tap {
   bool backlog() const { return !outbox_.empty(); }
   bool drained() const { return ended() && outbox_.empty(); }
 
-  // The freeze, when T is crossed: `history` packets of the log from `begin` on are what was kept before it.
+  // The freeze, when T is crossed, and what is kept from before it.
+  struct SectionSpan {
+    Section section;
+    Span span;
+  };
   struct Origin {
     int64_t time_ns = 0;
-    Cursor begin;
-    uint64_t history = 0;
-    uint64_t history_size = 0;          // of its records in the file; not told where the file's bytes are not bounded
-    int64_t history_end_ns = 0;         // the last one's time
-    LossMarks::Totals loss_at_begin;    // before the first one
-    LossMarks::Totals loss_at_end;      // before the last one
-    Gaps gaps;                          // between them, and what should be there and is not
-    TrafficCounters totals;             // as they stood at T
+    std::vector<SectionSpan> spans;   // in file order, not pinned yet
+    BeforeFreeze before;
+    int64_t last_ns = 0;              // the last packet's time
+    LossMarks::Totals loss_at_begin;  // before the first packet
+    LossMarks::Totals loss_at_end;    // before the last packet
+    Gaps gaps;                        // between them, and what should be there and is not
+    TrafficCounters totals;           // as they stood at T
   };
   void Start(Origin origin);
-  // How many packets from before the freeze may go into the file, and how many bytes their records may take there.
+  // How many packets from before the freeze may go into the file, and how many bytes they may take there.
   uint64_t HistoryLimit() const { return spec_.kind == TapKind::kManual ? 0 : AttackLimit(); }
   uint64_t HistoryBytesLimit() const {
-    const uint64_t taken = spec_.cost.file + spec_.cost.Beginning(Section::kPreBuffer);
-    return spec_.cap_bytes <= taken ? 0 : spec_.cap_bytes - taken;
+    return spec_.cap_bytes <= spec_.cost.file ? 0 : spec_.cap_bytes - spec_.cost.file;
   }
   bool bounded_in_bytes() const { return spec_.cap_bytes != kUnlimited; }
   const FileCost& cost() const { return spec_.cost; }
@@ -80,6 +83,7 @@ class Tap {
   void SeeGap(int64_t time_ns, const LossMarks::Totals& loss);
   uint64_t AttackLimit() const;
   uint64_t PacketLimit() const;
+  uint64_t SizeOf(const SectionSpan& part) const;
   void OpenSpan(Cursor at);
   void CloseSpan();
   void SendSpan(Slab* last);

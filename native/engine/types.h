@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,9 @@ inline constexpr uint64_t kUnlimited = UINT64_MAX;
 enum class Mode { kCapture, kStatistics };
 enum class TapKind { kIncident, kManual, kDump };
 enum class CapReason { kNone, kPackets, kBytes, kDuration };
-enum class Section { kPreBuffer, kAttack, kResolution };  // in file order
+enum class Section { kHistory, kPreBuffer, kOnset, kAttack, kResolution };  // in file order
 inline constexpr size_t kSections = static_cast<size_t>(Section::kResolution) + 1;
+inline constexpr size_t kSectionsBefore = static_cast<size_t>(Section::kAttack);  // from before the freeze
 
 // What the file of a recording takes beside the bytes of its packets: enough to keep a cap in bytes to the byte without
 // knowing the format.
@@ -85,15 +87,31 @@ struct TapSummary {
   std::vector<Gap> gaps;  // where; and before the first one recorded, where more was asked for than was there
 };
 
-// From the capture thread to the writer. The spans of one recording come in file order.
+// What a recording has from before its freeze.
+struct BeforeFreeze {
+  int64_t onset_ns = kNever;  // of the onset that was kept
+  std::array<uint64_t, kSectionsBefore> packets = {};
+  // Of how many packets each one in the history is one; 0: there is none.
+  uint64_t fewest_per_sample = 0;
+  uint64_t most_per_sample = 0;
+
+  // When the attack began: by the onset that was kept, else by somebody's own idea.
+  int64_t OnsetOr(int64_t since_ns) const { return onset_ns != kNever ? onset_ns : since_ns; }
+  uint64_t& Of(Section section) { return packets[static_cast<size_t>(section)]; }
+  uint64_t total() const { return std::accumulate(packets.begin(), packets.end(), uint64_t{0}); }
+};
+
+// From the capture thread to the writer. The spans of one recording come in file order; those from before the freeze
+// between kStart and kFrozen.
 struct TapMessage {
-  enum class Kind { kNone, kStart, kSpan, kEnd, kShutdown };
+  enum class Kind { kNone, kStart, kSpan, kFrozen, kEnd, kShutdown };
   Kind kind = Kind::kNone;
   uint32_t handle = 0;
   Section section = Section::kPreBuffer;
-  Span span;            // kStart: what was kept before the freeze
+  Span span;
   int64_t time_ns = 0;  // kStart: T
-  std::unique_ptr<TapSummary> summary;  // kEnd
+  std::unique_ptr<BeforeFreeze> before;  // kStart
+  std::unique_ptr<TapSummary> summary;   // kEnd
 };
 
 // The lock-free queue, and the bell that tells the writer to look.
@@ -138,6 +156,15 @@ struct SourceInfo {
   uint32_t file_snaplen = 0;  // for file headers: no packet is longer, save one that was in its recording
 };
 
+// A rise of the rate whose beginning is kept from now on.
+struct Onset {
+  int64_t at_ns = 0;
+  double pps = 0;  // since then
+  double bps = 0;
+  double baseline_pps = 0;
+  double baseline_bps = 0;
+};
+
 // Called on the capture thread; must return at once.
 class EngineListener {
  public:
@@ -145,6 +172,7 @@ class EngineListener {
   virtual void OnStarted(const SourceInfo& info) = 0;
   virtual void OnStartFailed(const Status& status) = 0;
   virtual void OnStats(const StatsInterval& stats) = 0;
+  virtual void OnOnset(const Onset& onset) = 0;
   virtual void OnFreeze(uint32_t handle, int64_t time_ns) = 0;
   virtual void OnCap(uint32_t handle, CapReason reason) = 0;
   virtual void OnWarning(const Status& status) = 0;

@@ -60,7 +60,7 @@ class Input {
 // What was found whole.
 class Finds {
  public:
-  explicit Finds(const ScanSpec& spec) : spec_(spec) { scan_.tally = Tally(spec.since_ns); }
+  explicit Finds(const ScanSpec& spec) : spec_(spec) { scan_.tally = Tally(spec.onset_ns); }
 
   CaptureScan* scan() { return &scan_; }
   void Head(uint32_t linktype, uint32_t snaplen, Precision precision) {
@@ -76,11 +76,10 @@ class Finds {
     scan_.bytes += size;
   }
   void Add(const Packet& packet) {
-    const bool before = scan_.tally.packets() < spec_.history;
-    const Section section = before ? Section::kPreBuffer : Section::kAttack;
+    const Section section = SectionOf(scan_.tally.packets());
     scan_.tally.Add(section, packet.time_ns(), packet.len);
     scan_.traffic->Add(section, packet);
-    if (!before) counter_->Count(packet);
+    if (section == Section::kAttack) counter_->Count(packet);
   }
   CaptureScan Take() {
     if (counter_) scan_.after_freeze = counter_->total();
@@ -89,6 +88,15 @@ class Finds {
   }
 
  private:
+  // Of the packet behind so many.
+  Section SectionOf(uint64_t packets) const {
+    for (size_t i = 0; i < kSectionsBefore; ++i) {
+      if (packets < spec_.before.packets[i]) return static_cast<Section>(i);
+      packets -= spec_.before.packets[i];
+    }
+    return Section::kAttack;
+  }
+
   const ScanSpec spec_;
   CaptureScan scan_;
   std::optional<TrafficCounter> counter_;

@@ -27,8 +27,8 @@ struct CaptureScan {
 
 // What is known of the incident.
 struct ScanSpec {
-  uint64_t history = 0;  // so many packets are from before the freeze
-  int64_t since_ns = kNever;
+  BeforeFreeze before;  // so many packets are from before the freeze
+  int64_t onset_ns = kNever;
   int64_t frozen_ns = kNever;
 };
 

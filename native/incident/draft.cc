@@ -8,6 +8,7 @@
 namespace pcap_ring {
 namespace {
 
+static_assert(kSectionsBefore == 3);  // as many numbers as a draft has
 constexpr size_t kSealSize = 64;
 
 std::string Seal(const std::string& text) {
@@ -19,9 +20,12 @@ std::string Seal(const std::string& text) {
 }  // namespace
 
 std::string Draft::Encode() const {
-  char numbers[160];
-  std::snprintf(numbers, sizeof numbers, "%d %d %" PRId64 " %" PRId64 " %" PRIu64 "\n", static_cast<int>(kind),
-                static_cast<int>(precision), frozen_ns, since_ns, history);
+  char numbers[320];
+  std::snprintf(numbers, sizeof numbers,
+                "%d %d %" PRId64 " %" PRId64 " %" PRId64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+                static_cast<int>(kind), static_cast<int>(precision), frozen_ns, since_ns, before.onset_ns,
+                before.packets[0], before.packets[1], before.packets[2], before.fewest_per_sample,
+                before.most_per_sample);
   const std::string body = numbers + head;
   return Seal(body) + "\n" + body;
 }
@@ -35,8 +39,11 @@ std::optional<Draft> Draft::Decode(const std::string& text) {
   Draft draft;
   int kind = 0;
   int precision = 0;
-  if (std::sscanf(body.c_str(), "%d %d %" SCNd64 " %" SCNd64 " %" SCNu64, &kind, &precision, &draft.frozen_ns,
-                  &draft.since_ns, &draft.history) != 5) {
+  BeforeFreeze& before = draft.before;
+  if (std::sscanf(body.c_str(),
+                  "%d %d %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
+                  &kind, &precision, &draft.frozen_ns, &draft.since_ns, &before.onset_ns, &before.packets[0],
+                  &before.packets[1], &before.packets[2], &before.fewest_per_sample, &before.most_per_sample) != 10) {
     return std::nullopt;
   }
   draft.kind = static_cast<TapKind>(kind);

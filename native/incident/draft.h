@@ -17,7 +17,7 @@ struct Draft {
   Precision precision = Precision::kMicro;
   int64_t frozen_ns = 0;
   int64_t since_ns = kNever;
-  uint64_t history = 0;  // packets that were kept before the freeze
+  BeforeFreeze before;
 
   std::string Encode() const;
   // Nothing if the text is not whole.

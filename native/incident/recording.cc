@@ -27,15 +27,16 @@ void ReleaseSpan(const Span& span) {
   if (span.last != nullptr) ReleaseFrom(span.begin.slab, span.last);
 }
 
-Recording::Recording(RecordingSpec spec, const RingFacts& facts)
-    : spec_(std::move(spec)), facts_(facts), tally_(spec_.since_ns), safe_tally_(spec_.since_ns) {}
+Recording::Recording(RecordingSpec spec, const RingFacts& facts) : spec_(std::move(spec)), facts_(facts) {}
 
 void Recording::Fail(Status status) {
   if (failure_.ok()) failure_ = std::move(status);
 }
 
-Status Recording::Begin(int64_t frozen_ns, uint64_t history) {
+Status Recording::Begin(int64_t frozen_ns, const BeforeFreeze& before) {
   frozen_ns_ = frozen_ns;
+  before_ = before;
+  tally_ = safe_tally_ = Tally(before_.OnsetOr(spec_.since_ns));
   last_sync_ns_ = MonotonicNs();
   if (WantsReport()) {
     head_ = ReportHead(spec_, facts_, frozen_ns);
@@ -44,7 +45,7 @@ Status Recording::Begin(int64_t frozen_ns, uint64_t history) {
       return failure_;
     }
     const std::string draft =
-        Draft{head_, spec_.kind, facts_.precision, frozen_ns, spec_.since_ns, history}.Encode();
+        Draft{head_, spec_.kind, facts_.precision, frozen_ns, spec_.since_ns, before_}.Encode();
     Fail(report_.Write(draft.data(), draft.size()));
   }
   if (failure_.ok() && WantsFile()) Fail(BeginFile());
@@ -134,7 +135,7 @@ bool Recording::NeedsSync(int64_t now_ns) const {
 }
 
 std::string Recording::SectionsText() const {
-  return SectionsJson(tally_, spec_.kind == TapKind::kManual, facts_.precision);
+  return SectionsJson(tally_, before_, spec_.kind == TapKind::kManual, facts_.precision);
 }
 
 std::string Recording::ReportText(const TapSummary& summary) {
@@ -143,7 +144,7 @@ std::string Recording::ReportText(const TapSummary& summary) {
   if (WantsFile()) outcome.sha256 = Sha256(digest_).HexDigest();
   outcome.error = failure_.ok() ? summary.error : failure_.code;
   if (traffic_ != nullptr) outcome.traffic = &traffic_->traffic();
-  return ReportJson(head_, spec_, facts_.precision, facts_.source.mode, frozen_ns_, tally_, summary, outcome);
+  return ReportJson(head_, spec_, facts_.precision, facts_.source.mode, frozen_ns_, before_, tally_, summary, outcome);
 }
 
 Status Recording::PublishReport(const std::string& report) {

@@ -23,8 +23,8 @@ class Recording {
   bool failed() const { return !failure_.ok(); }
   const Status& failure() const { return failure_; }
 
-  // T: the files are made.
-  Status Begin(int64_t frozen_ns, uint64_t history);
+  // T: the files are made. `before` will follow, section by section.
+  Status Begin(int64_t frozen_ns, const BeforeFreeze& before);
   // Writes the packets of a span and lets go of its slabs, whatever becomes of it.
   void Append(Section section, const Span& span);
   // What gathered in memory goes to the file.
@@ -58,6 +58,7 @@ class Recording {
   PartFile report_;
   std::string head_;
   int64_t frozen_ns_ = 0;
+  BeforeFreeze before_;
   std::vector<uint8_t> buffer_;
   // What is in the file and the buffer, and what was in the file when the buffer was last empty.
   Tally tally_;

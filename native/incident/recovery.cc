@@ -94,8 +94,8 @@ Status RecoverOne(const RingFacts& facts, const std::string& id, FileFormat form
   if (adopted) draft = Draft::Decode(ReadAll(report.fd()));
 
   const CaptureScan scan = ScanCapture(capture.fd(), format,
-                                 {.history = draft ? draft->history : 0,
-                                  .since_ns = draft ? draft->since_ns : kNever,
+                                 {.before = draft ? draft->before : BeforeFreeze(),
+                                  .onset_ns = draft ? draft->before.OnsetOr(draft->since_ns) : kNever,
                                   .frozen_ns = draft ? draft->frozen_ns : kNever},
                                  stop);
   if (stop.load(std::memory_order_relaxed)) return Status::Ok();
@@ -129,7 +129,7 @@ Status RecoverOne(const RingFacts& facts, const std::string& id, FileFormat form
     outcome.recovered = true;
     outcome.traffic = scan.traffic.get();
     const std::string text = ReportJson(draft->head, spec, draft->precision, Mode::kCapture, draft->frozen_ns,
-                                        scan.tally, summary, outcome) +
+                                        draft->before, scan.tally, summary, outcome) +
                              "\n";
     if (!adopted) {
       if (Status status = report.Create(stem + ".json"); !status.ok()) return status;

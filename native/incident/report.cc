@@ -42,6 +42,8 @@ const char* ReasonName(GapReason reason) {
       return "ring";
     case GapReason::kKernel:
       return "kernel";
+    case GapReason::kSampling:
+      return "sampling";
     case GapReason::kDeviceDown:
       return "device-down";
   }
@@ -60,19 +62,21 @@ void WriteGap(JsonWriter* json, const Gap& gap, Precision precision) {
   json->Key("reason").String(ReasonName(gap.reason)).EndObject();
 }
 
-void WriteCoverage(JsonWriter* json, const RecordingSpec& spec, Precision precision, const Tally& tally,
-                   const TapSummary& summary, bool recovered) {
-  const bool onset = spec.since_ns != kNever;
+void WriteCoverage(JsonWriter* json, const RecordingSpec& spec, Precision precision, const BeforeFreeze& before_freeze,
+                   const Tally& tally, const TapSummary& summary, bool recovered) {
+  const int64_t onset_ns = before_freeze.OnsetOr(spec.since_ns);
+  const bool onset = onset_ns != kNever;
   json->Key("coverage").BeginObject().Key("onsetAt");
   if (onset) {
-    json->String(FormatTime(spec.since_ns, precision)).Key("onsetSource").String("since");
+    json->String(FormatTime(onset_ns, precision));
+    json->Key("onsetSource").String(before_freeze.onset_ns != kNever ? "watch" : "since");
   } else {
     json->Null().Key("onsetSource").Null();
   }
   const uint64_t before = onset ? tally.before_onset() : 0;
   json->Key("preOnsetPackets").Uint(before);
   json->Key("preOnsetSpan");
-  json->Double(before > 0 ? Ms(std::max<int64_t>(0, spec.since_ns - tally.first_ns())) : 0);
+  json->Double(before > 0 ? Ms(std::max<int64_t>(0, onset_ns - tally.first_ns())) : 0);
   // Of a recovered file nobody knows what was lost.
   json->Key("complete").Bool(!recovered && summary.gaps.empty());
   json->Key("gaps").BeginArray();
@@ -105,8 +109,12 @@ void WriteStatistics(JsonWriter* json, Precision precision, Mode mode, int64_t f
 
 const char* SectionName(Section section, bool manual) {
   switch (section) {
+    case Section::kHistory:
+      return "history";
     case Section::kPreBuffer:
       return "pre-buffer";
+    case Section::kOnset:
+      return "onset";
     case Section::kAttack:
       return manual ? "capture" : "attack";
     case Section::kResolution:
@@ -138,7 +146,7 @@ void WriteProtocols(JsonWriter* json, const TrafficCounters& traffic, Mode mode)
   json->Key("fragments").Uint(traffic.fragments);
 }
 
-std::string SectionsJson(const Tally& tally, bool manual, Precision precision) {
+std::string SectionsJson(const Tally& tally, const BeforeFreeze& before, bool manual, Precision precision) {
   JsonWriter json;
   json.BeginArray();
   for (const SectionTally& section : tally.sections()) {
@@ -148,7 +156,14 @@ std::string SectionsJson(const Tally& tally, bool manual, Precision precision) {
     json.Key("to").String(FormatTime(section.to_ns, precision));
     json.Key("firstFrame").Uint(section.first_frame);
     json.Key("lastFrame").Uint(section.first_frame + section.packets - 1);
-    json.Key("sampling").Null().EndObject();
+    json.Key("sampling");
+    if (section.section == Section::kHistory && before.most_per_sample > 0) {
+      json.BeginObject().Key("min").Uint(before.fewest_per_sample);
+      json.Key("max").Uint(before.most_per_sample).EndObject();
+    } else {
+      json.Null();
+    }
+    json.EndObject();
   }
   json.EndArray();
   return json.Take();
@@ -181,7 +196,8 @@ std::string ReportHead(const RecordingSpec& spec, const RingFacts& facts, int64_
 }
 
 std::string ReportJson(const std::string& head, const RecordingSpec& spec, Precision precision, Mode mode,
-                       int64_t frozen_ns, const Tally& tally, const TapSummary& summary, const FileOutcome& file) {
+                       int64_t frozen_ns, const BeforeFreeze& before, const Tally& tally, const TapSummary& summary,
+                       const FileOutcome& file) {
   JsonWriter json;
   json.BeginObject().Raw(head);
   json.Key("bytes").Uint(file.bytes).Key("packets").Uint(tally.packets()).Key("sha256");
@@ -201,8 +217,8 @@ std::string ReportJson(const std::string& head, const RecordingSpec& spec, Preci
   json.Key("resolvedAt").String(FormatTime(summary.resolved_ns, precision));
   json.Key("duration").Double(Ms(summary.resolved_ns - frozen_ns));
   WriteSpan(&json, tally, precision);
-  json.Key("sections").Raw(SectionsJson(tally, spec.kind == TapKind::kManual, precision));
-  WriteCoverage(&json, spec, precision, tally, summary, file.recovered);
+  json.Key("sections").Raw(SectionsJson(tally, before, spec.kind == TapKind::kManual, precision));
+  WriteCoverage(&json, spec, precision, before, tally, summary, file.recovered);
   json.Key("loss").BeginObject().Key("kernel").Uint(summary.kernel_loss);
   json.Key("interface").Uint(summary.interface_loss).Key("writer").Uint(summary.writer_loss).EndObject();
   WriteStatistics(&json, precision, mode, frozen_ns, summary);

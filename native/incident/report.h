@@ -22,11 +22,12 @@ struct FileOutcome {
 std::string ReportHead(const RecordingSpec& spec, const RingFacts& facts, int64_t frozen_ns);
 // The whole IncidentReport (version 1 of the public contract).
 std::string ReportJson(const std::string& head, const RecordingSpec& spec, Precision precision, Mode mode,
-                       int64_t frozen_ns, const Tally& tally, const TapSummary& summary, const FileOutcome& file);
+                       int64_t frozen_ns, const BeforeFreeze& before, const Tally& tally, const TapSummary& summary,
+                       const FileOutcome& file);
 // As reports name it; `manual`: in a capture on demand.
 const char* SectionName(Section section, bool manual);
 // A Section[] of the report; `manual`: a capture on demand.
-std::string SectionsJson(const Tally& tally, bool manual, Precision precision);
+std::string SectionsJson(const Tally& tally, const BeforeFreeze& before, bool manual, Precision precision);
 // A DumpReport.
 std::string DumpJson(const RecordingSpec& spec, const RingFacts& facts, const Tally& tally, uint64_t bytes);
 

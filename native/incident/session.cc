@@ -143,6 +143,14 @@ void Session::OnStats(const StatsInterval& stats) {
   Emit("stats", 0, StatsJson(stats, facts_.precision), stats.boundary);
 }
 
+void Session::OnOnset(const Onset& onset) {
+  JsonWriter json;
+  json.BeginObject().Key("at").String(FormatTime(onset.at_ns, facts_.precision));
+  json.Key("pps").Double(onset.pps).Key("bps").Double(onset.bps);
+  json.Key("baselinePps").Double(onset.baseline_pps).Key("baselineBps").Double(onset.baseline_bps).EndObject();
+  Emit("onset", 0, json.Take());
+}
+
 void Session::OnFreeze(uint32_t handle, int64_t time_ns) {
   JsonWriter json;
   json.String(FormatTime(time_ns, facts_.precision));

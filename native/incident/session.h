@@ -13,7 +13,7 @@ namespace pcap_ring {
 // A ring from start to close: the capture thread, the writer thread and the queue between them. The whole core behind one
 // door; the binding and the core's own tests both use it. What happens comes through `sink`, on either thread.
 //
-// Events: started {mode, device, linkType, snaplen} · startFailed {error} · stats · warning {error} · freeze {time} ·
+// Events: started {mode, device, linkType, snaplen} · startFailed {error} · stats · warning {error} · onset · freeze {time} ·
 // flush [sections] · flushFailed {error} · cap {reason} · finished {report} · failed {error} · down {error} · up · end ·
 // died {error} · closed. After `closed` there are none.
 class Session : private EngineListener {
@@ -40,6 +40,7 @@ class Session : private EngineListener {
   void OnStarted(const SourceInfo& info) override;
   void OnStartFailed(const Status& status) override;
   void OnStats(const StatsInterval& stats) override;
+  void OnOnset(const Onset& onset) override;
   void OnFreeze(uint32_t handle, int64_t time_ns) override;
   void OnCap(uint32_t handle, CapReason reason) override;
   void OnWarning(const Status& status) override;

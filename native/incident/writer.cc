@@ -102,10 +102,14 @@ void Writer::Handle(TapMessage* message) {
       }
       Recording* recording = it->second.recording.get();
       recording->Append(message->section, message->span);
-      if (recording->NeedsSync(MonotonicNs())) recording->Sync();
+      // What is from before the freeze is synced as a whole.
+      if (it->second.history_done && recording->NeedsSync(MonotonicNs())) recording->Sync();
       CheckFailure(recording);
       break;
     }
+    case TapMessage::Kind::kFrozen:
+      EndHistory(message->handle);
+      break;
     case TapMessage::Kind::kEnd:
       Finish(message->handle, *message->summary);
       break;
@@ -119,13 +123,19 @@ void Writer::Begin(const TapMessage& message) {
   Open& open = open_[message.handle];
   open.recording = TakeRegistered(message.handle);
   Recording* recording = open.recording.get();
-  recording->Begin(message.time_ns, message.span.packets);
-  recording->Append(Section::kPreBuffer, message.span);
+  recording->Begin(message.time_ns, *message.before);
+  CheckFailure(recording);
+}
+
+// All from before the freeze is there.
+void Writer::EndHistory(uint32_t handle) {
+  Open& open = open_[handle];
+  Recording* recording = open.recording.get();
   recording->Flush();
   recording->Sync();
   if (!recording->failed()) {
     open.history_done = true;
-    if (recording->spec().kind != TapKind::kDump) Emit("flush", message.handle, recording->SectionsText());
+    if (recording->spec().kind != TapKind::kDump) Emit("flush", handle, recording->SectionsText());
   }
   CheckFailure(recording);
 }

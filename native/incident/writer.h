@@ -40,6 +40,7 @@ class Writer {
   bool Prepare();
   void Handle(TapMessage* message);
   void Begin(const TapMessage& message);
+  void EndHistory(uint32_t handle);
   void Finish(uint32_t handle, const TapSummary& summary);
   void CheckFailure(Recording* recording);
   void SyncDue();

@@ -8,6 +8,9 @@ namespace {
 
 // Packets in the first and the last slab, and headers, beside one of the largest.
 constexpr size_t kRoomBesideLargest = 64 * 1024;
+// The bound in bytes is one of packets; their headers in the log, and slabs that are filled in part, come on top.
+constexpr size_t kShareOfHeaders = 8;
+constexpr size_t kPartlyFilled = 4;
 constexpr size_t kSpareSlabs = 32;  // what one record may take after the limit was seen
 // Retired slabs that are looked at for each one that is taken: a reader that lags has two thousand of them.
 constexpr size_t kLooksPerSlab = 8;
@@ -22,7 +25,8 @@ size_t LentSlabs(size_t ring_slabs) { return PacketRing::kQueueBytes / Slab::kSi
 PacketRing::PacketRing(size_t max_packets, size_t max_bytes, uint32_t largest)
     : max_packets_(max_packets),
       max_bytes_(max_bytes),
-      max_slabs_(std::max(max_bytes, largest + kRoomBesideLargest) / Slab::kSize),
+      max_slabs_((std::max(max_bytes, largest + kRoomBesideLargest) + max_bytes / kShareOfHeaders) / Slab::kSize +
+                 kPartlyFilled),
       lent_slabs_(LentSlabs(max_slabs_)),
       largest_(largest),
       pool_(max_slabs_, lent_slabs_) {
@@ -38,9 +42,22 @@ int64_t PacketRing::oldest_ns() const {
   return RecordWalker(oldest_).Header([](Slab*) {}).time_ns();
 }
 
-// Takes a slab that has just left the ring out of the log, or keeps it aside until its readers are done.
+// Takes a slab that has just left the ring out of the log, unless it is held.
 void PacketRing::LeaveRing(Slab* slab) {
   --slabs_;
+  if (holding_ && !left_last_) {
+    left_first_ |= slab == held_begin_.slab;
+    if (left_first_) {
+      left_last_ = !growing_ && slab == held_last_;
+      ++outside_slabs_;
+      return;
+    }
+  }
+  LeaveLog(slab);
+}
+
+// Or keeps it aside until its readers are done.
+void PacketRing::LeaveLog(Slab* slab) {
   if (!slab->pinned()) {
     pool_.Free(slab);
   } else {
@@ -61,6 +78,7 @@ void PacketRing::EvictOldest() {
   const RecordHeader header = walker.Header(left);
   walker.Skip(header, left);
   oldest_ = walker.cursor();
+  if (holding_ && oldest_number() >= held_first_ && oldest_number() < held_end()) outside_bytes_ += header.caplen;
   --packets_;
   bytes_ -= header.caplen;
   evicted_ns_ = std::max(evicted_ns_, header.time_ns());
@@ -103,11 +121,12 @@ bool PacketRing::Congested() {
 // The log's next `count` slabs, all or none. The oldest packets make room, so that the ring never holds more than its
 // share.
 bool PacketRing::Extend(size_t count) {
+  if (growing_ && pushed_bytes_ > stop_bytes_) StopGrowing();
   Reclaim(kLooksPerSlab * count);
   Slab* first = nullptr;
   Slab** at = &first;
   for (size_t i = 0; i < count; ++i) {
-    while (slabs_ + i >= max_slabs_ && packets_ > 0) EvictOldest();
+    while (slabs_ + outside_slabs_ + i >= max_slabs_ && packets_ > 0) EvictOldest();
     if ((*at = pool_.Take()) == nullptr) {
       Reclaim();
       // Readers may hold slabs that left the ring. One that they hold and that is still in it would bring nothing.
@@ -124,6 +143,7 @@ bool PacketRing::Extend(size_t count) {
     at = &(*at)->next;
   }
   tail_.slab->next = first;
+  for (Slab* slab = tail_.slab; slab->next != nullptr; slab = slab->next) slab->next->previous = slab;
   slabs_ += count;
   if (grower_ == nullptr) return true;
   for (Slab* slab = first; slab != nullptr; slab = slab->next) grower_->OnNewSlab(slab);
@@ -142,8 +162,9 @@ void PacketRing::StartAtTail() {
 
 bool PacketRing::Push(const Packet& packet) {
   const uint32_t caplen = std::min(packet.caplen, largest_);
-  if (packets_ == max_packets_) EvictOldest();
-  while (bytes_ + caplen > max_bytes_ && packets_ > 0) EvictOldest();
+  if (pushed_ == stop_) StopGrowing();
+  while (packets_ >= max_packets_ && packets_ > 0) EvictOldest();
+  while (bytes_ + outside_bytes_ + caplen > max_bytes_ && packets_ > 0) EvictOldest();
   if (Slab::kSize - tail_.offset < sizeof(RecordHeader)) {
     if (!Extend(1)) return false;
     tail_ = {tail_.slab->next, 0};
@@ -154,16 +175,71 @@ bool PacketRing::Push(const Packet& packet) {
   if (size > room && !Extend((size - room + Slab::kSize - 1) / Slab::kSize)) return false;
   if (packets_ == 0) StartAtTail();
   last_ = tail_;
+  if (tail_.slab->first_offset == Slab::kSize) {
+    tail_.slab->first_offset = tail_.offset;
+    tail_.slab->first_number = pushed_;
+  }
 
   std::memcpy(tail_.slab->bytes + tail_.offset, &header, sizeof header);
   tail_.offset += sizeof header;
   Copy(packet.data, header.caplen);
   tail_.offset = PadToEight(tail_.offset);
   ++packets_;
+  ++pushed_;
   bytes_ += header.caplen;
+  pushed_bytes_ += header.caplen;
   last_ns_ = header.time_ns();
   newest_ns_ = std::max(newest_ns_, last_ns_);
   return true;
+}
+
+Cursor PacketRing::Find(uint64_t number) const {
+  const bool held = holding_ && !growing_ && number < held_end_;
+  Slab* slab = held ? held_last_ : tail_.slab;
+  while (slab->first_offset == Slab::kSize || slab->first_number > number) slab = slab->previous;
+  RecordWalker walker({slab, slab->first_offset});
+  const auto ignore = [](Slab*) {};
+  for (uint64_t at = slab->first_number; at < number; ++at) walker.Skip(walker.Header(ignore), ignore);
+  return walker.cursor();
+}
+
+void PacketRing::Hold(Cursor begin, uint64_t first, uint64_t bytes, uint64_t stop, uint64_t stop_bytes) {
+  Release();
+  holding_ = growing_ = true;
+  left_first_ = left_last_ = false;
+  held_begin_ = begin;
+  held_first_ = first;
+  stop_ = stop;
+  stop_bytes_ = pushed_bytes_ - bytes + stop_bytes;
+  if (pushed_ >= stop_) StopGrowing();
+}
+
+void PacketRing::StopGrowing() {
+  growing_ = false;
+  stop_ = stop_bytes_ = UINT64_MAX;
+  held_end_ = pushed_;
+  held_last_ = tail_.slab;
+}
+
+void PacketRing::Release() {
+  if (!holding_) return;
+  const bool contiguous = held_first_ < oldest_number() && oldest_number() <= held_end();
+  if (contiguous) {
+    packets_ = pushed_ - held_first_;
+    bytes_ += outside_bytes_;
+    slabs_ += outside_slabs_;
+    oldest_ = held_begin_;
+  } else {
+    for (Slab* slab = held_begin_.slab; outside_slabs_ > 0; --outside_slabs_) {
+      Slab* const following = slab->next;
+      LeaveLog(slab);
+      slab = following;
+    }
+  }
+  outside_slabs_ = 0;
+  outside_bytes_ = 0;
+  holding_ = growing_ = false;
+  stop_ = stop_bytes_ = UINT64_MAX;
 }
 
 // To the tail, over as many slabs as were made ready.

@@ -13,6 +13,8 @@ namespace pcap_ring {
 // the log; whoever records it is handed a span of the log and reads it there. A slab that has left the ring while a
 // reader still holds it is "retired" until the reader lets go.
 //
+// One stretch of the log can be held: it stays when the ring has left it behind, and shares the ring's bound in bytes.
+//
 // The capture thread's alone, but for the spans that it hands over.
 class PacketRing {
  public:
@@ -31,6 +33,9 @@ class PacketRing {
   PacketRing(const PacketRing&) = delete;
   PacketRing& operator=(const PacketRing&) = delete;
 
+  // Less one.
+  void EvictOldest();
+
   bool ok() const { return pool_.ok() && tail_.slab != nullptr; }
   void set_grower(Grower* grower) { grower_ = grower; }
 
@@ -41,6 +46,8 @@ class PacketRing {
 
   size_t packets() const { return packets_; }
   uint64_t bytes() const { return bytes_; }  // captured bytes
+  uint64_t pushed() const { return pushed_; }                 // also the number of the next packet
+  uint64_t oldest_number() const { return pushed_ - packets_; }
   Cursor oldest() const { return oldest_; }
   Cursor tail() const { return tail_; }
   Cursor last() const { return last_; }  // the record pushed last
@@ -49,6 +56,25 @@ class PacketRing {
   // First and last packet by place in the ring; only while packets() > 0.
   int64_t oldest_ns() const;
   int64_t last_ns() const { return last_ns_; }
+
+  // From now on. `max_bytes` counts what is held, too.
+  void SetMaxPackets(size_t max_packets) { max_packets_ = max_packets; }
+  void SetMaxBytes(size_t max_bytes) { max_bytes_ = max_bytes; }
+
+  // The record of packet `number`, which must be in the ring, or in what is held.
+  Cursor Find(uint64_t number) const;
+
+  // Holds what begins at `begin` (packet `first`, in the ring) and grows with the log, until packet `stop` is the next or
+  // more than `stop_bytes` are held. `bytes`: those from `begin` on. In O(1): the ring's slabs stay where they are.
+  void Hold(Cursor begin, uint64_t first, uint64_t bytes, uint64_t stop, uint64_t stop_bytes);
+  // Lets go. What has left the ring becomes its oldest again, as if it had never been held, or is given back if packets
+  // between are gone.
+  void Release();
+  bool holding() const { return holding_; }
+  uint64_t held_first() const { return held_first_; }
+  uint64_t held_end() const { return growing_ ? pushed_ : held_end_; }  // behind the last
+  // Captured bytes of the ring and what is held together.
+  uint64_t bytes_in_all() const { return bytes_ + outside_bytes_; }
 
   // While something is being recorded the log may grow by the queue, 30 MiB, and by as much again as the ring: 32 MiB at
   // defaults. False: no memory.
@@ -62,16 +88,17 @@ class PacketRing {
   static constexpr size_t kQueueBytes = 30 * 1024 * 1024;
 
  private:
-  void EvictOldest();
   void LeaveRing(Slab* slab);
+  void StopGrowing();
+  void LeaveLog(Slab* slab);
   bool Extend(size_t count);
   void StartAtTail();
   void Copy(const uint8_t* data, uint32_t size);
   void Retire(Slab* slab);
   void Reclaim(size_t looks);
 
-  const size_t max_packets_;
-  const size_t max_bytes_;
+  size_t max_packets_;
+  size_t max_bytes_;
   const size_t max_slabs_;
   const size_t lent_slabs_;
   const uint32_t largest_;
@@ -82,7 +109,23 @@ class PacketRing {
   Cursor last_;
   size_t packets_ = 0;
   uint64_t bytes_ = 0;
+  uint64_t pushed_ = 0;
+  uint64_t pushed_bytes_ = 0;
   size_t slabs_ = 0;  // from the oldest packet's to the tail's
+
+  bool holding_ = false;
+  bool growing_ = false;
+  bool left_first_ = false;  // the first held slab has left the ring
+  bool left_last_ = false;   // the last one has, too
+  Cursor held_begin_;
+  Slab* held_last_ = nullptr;  // once it has stopped growing
+  uint64_t held_first_ = 0;
+  uint64_t held_end_ = 0;
+  uint64_t stop_ = UINT64_MAX;        // the packet before which it stops growing
+  uint64_t stop_bytes_ = UINT64_MAX;  // by pushed_bytes_
+  size_t outside_slabs_ = 0;    // held and no more the ring's
+  uint64_t outside_bytes_ = 0;
+
   Slab* retired_ = nullptr;       // a queue, as readers are mostly done with the oldest first
   Slab* retired_last_ = nullptr;
   size_t retired_count_ = 0;

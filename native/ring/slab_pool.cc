@@ -64,6 +64,7 @@ Slab* SlabPool::TakeFrom(Part* part) {
   ++part->in_use;
   slab->link = nullptr;
   slab->next = nullptr;
+  slab->first_offset = Slab::kSize;
   return slab;
 }
 

@@ -14,6 +14,10 @@ struct Slab {
 
   uint8_t* bytes = nullptr;
   Slab* next = nullptr;           // the slab that follows in the log; written before anything behind it is handed over
+  Slab* previous = nullptr;       // the one before it, which may have left the log; the capture thread's alone
+  // The first record that begins in it, for whoever looks for one by its number; the capture thread's alone.
+  uint64_t first_number = 0;
+  uint32_t first_offset = kSize;  // kSize: none does
   std::atomic<uint32_t> pins{0};  // readers that may still look at it
   Slab* link = nullptr;           // free list or retired list; the capture thread's alone
   bool lent = false;              // of the part that exists only while something is being recorded

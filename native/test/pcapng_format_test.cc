@@ -218,7 +218,7 @@ TEST(the_end_of_a_file_tells_of_its_loss) {
     RecordingSpec spec = testing::MakeRecording(tap, dir.path(), "a");
     spec.format = FormatOf(spec, facts, kUnlimited);
     Recording recording(spec, facts);
-    CHECK(recording.Begin(kBase, 0).ok());
+    CHECK(recording.Begin(kBase, {}).ok());
     TapSummary summary;
     summary.resolved_ns = kBase + kNsPerSec;
     summary.kernel_loss = 7;
@@ -239,7 +239,7 @@ TEST(the_end_of_a_file_tells_of_its_loss) {
 CaptureScan Scan(const std::string& path, const Bytes& bytes) {
   testing::WriteText(path, {bytes.begin(), bytes.end()});
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  return ScanCapture(fd.get(), FileFormat::kPcapng, {.history = 2}, std::atomic<bool>(false));
+  return ScanCapture(fd.get(), FileFormat::kPcapng, {.before = {.packets = {0, 2, 0}}}, std::atomic<bool>(false));
 }
 
 Bytes Slice(const Bytes& bytes, size_t size) { return {bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(size)}; }

@@ -57,6 +57,7 @@ class Listener : public EngineListener {
   void OnStarted(const SourceInfo&) override {}
   void OnStartFailed(const Status&) override {}
   void OnStats(const StatsInterval&) override {}
+  void OnOnset(const Onset&) override {}
   void OnFreeze(uint32_t, int64_t) override {}
   void OnCap(uint32_t, CapReason) override {}
   void OnWarning(const Status&) override {}
@@ -76,8 +77,7 @@ class Reader {
       case TapMessage::Kind::kStart:
         in_order = in_order && !started;
         started = true;
-        history = message.span.packets;
-        Read(message.span);
+        history = message.before->total();
         break;
       case TapMessage::Kind::kSpan:
         in_order = in_order && started && summary == nullptr;
@@ -88,6 +88,7 @@ class Reader {
         summary = std::make_unique<TapSummary>(*message.summary);
         break;
       case TapMessage::Kind::kNone:
+      case TapMessage::Kind::kFrozen:
       case TapMessage::Kind::kShutdown:
         break;
     }

@@ -68,7 +68,7 @@ std::string DraftText(const TempDir& dir, const std::string& id, uint64_t histor
   draft.precision = Precision::kNano;
   draft.frozen_ns = kBase + 5 * kNsPerMs;
   draft.since_ns = kBase + 2'000'000;
-  draft.history = history;
+  draft.before.Of(Section::kPreBuffer) = history;
   draft.head = ReportHead(spec, Facts(dir), draft.frozen_ns);
   return draft.Encode();
 }
@@ -384,14 +384,16 @@ TEST(drafts_are_sealed) {
   draft.precision = Precision::kNano;
   draft.frozen_ns = -5;
   draft.since_ns = kNever;
-  draft.history = UINT64_MAX;
+  draft.before = {.onset_ns = 7, .packets = {1, UINT64_MAX, 3}, .fewest_per_sample = 4, .most_per_sample = 5};
   const std::string text = draft.Encode();
   const auto decoded = Draft::Decode(text);
   CHECK(decoded.has_value());
   if (!decoded) return;
   CHECK_EQ(decoded->head, draft.head);
   CHECK(decoded->kind == draft.kind && decoded->precision == draft.precision);
-  CHECK(decoded->frozen_ns == -5 && decoded->since_ns == kNever && decoded->history == UINT64_MAX);
+  CHECK(decoded->frozen_ns == -5 && decoded->since_ns == kNever);
+  CHECK(decoded->before.onset_ns == 7 && decoded->before.packets == draft.before.packets);
+  CHECK(decoded->before.fewest_per_sample == 4 && decoded->before.most_per_sample == 5);
   for (size_t i = 0; i < text.size(); ++i) {
     std::string damaged = text;
     damaged[i] = static_cast<char>(damaged[i] ^ 1);

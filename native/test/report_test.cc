@@ -12,7 +12,7 @@ std::string Coverage(int packets, const TapSummary& summary) {
   Tally tally;
   for (int i = 1; i <= packets; ++i) tally.Add(Section::kAttack, kT + i * kNsPerSec, 100);
   const std::string json =
-      ReportJson("", {}, Precision::kMicro, Mode::kCapture, kT, tally, summary, FileOutcome());
+      ReportJson("", {}, Precision::kMicro, Mode::kCapture, kT, {}, tally, summary, FileOutcome());
   const size_t begin = json.find("\"complete\":");
   const size_t end = json.find(",\"clock\":", begin);
   CHECK(begin != std::string::npos && end != std::string::npos);

@@ -16,6 +16,7 @@ class Listener : public EngineListener {
   void OnStarted(const SourceInfo&) override {}
   void OnStartFailed(const Status&) override {}
   void OnStats(const StatsInterval&) override {}
+  void OnOnset(const Onset&) override {}
   void OnFreeze(uint32_t, int64_t) override { ++freezes; }
   void OnCap(uint32_t, CapReason) override {}
   void OnWarning(const Status&) override {}

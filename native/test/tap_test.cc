@@ -24,6 +24,7 @@ class Listener : public EngineListener {
   void OnStarted(const SourceInfo&) override {}
   void OnStartFailed(const Status&) override {}
   void OnStats(const StatsInterval&) override {}
+  void OnOnset(const Onset&) override {}
   void OnFreeze(uint32_t, int64_t time_ns) override { freezes.push_back(time_ns); }
   void OnCap(uint32_t, CapReason reason) override { caps.push_back(reason); }
   void OnWarning(const Status&) override {}
@@ -38,13 +39,17 @@ class Listener : public EngineListener {
 
 // What came out of one tap: the numbers of the packets by section.
 struct Out {
-  std::vector<uint64_t> sections[3];
+  std::vector<uint64_t> sections[kSections];
   uint64_t history = 0;
   bool started = false;
   std::unique_ptr<TapSummary> summary;
 
   size_t size(Section section) const { return sections[static_cast<size_t>(section)].size(); }
-  size_t packets() const { return sections[0].size() + sections[1].size() + sections[2].size(); }
+  size_t packets() const {
+    size_t sum = 0;
+    for (const auto& section : sections) sum += section.size();
+    return sum;
+  }
   // All of it is one run of packets, and its sections come in order.
   bool contiguous() const {
     std::vector<uint64_t> all;
@@ -113,7 +118,7 @@ class Bench {
       if (message.kind == TapMessage::Kind::kStart) {
         CHECK(!out.started);
         out.started = true;
-        out.history = message.span.packets;
+        out.history = message.before->total();
       }
       Read(message.section, message.span);
     }
@@ -809,7 +814,9 @@ TEST(statistics_only_records_nothing_and_tells_all) {
   TapMessage message;
   CHECK(queue.messages.Pop(&message));
   CHECK(message.kind == TapMessage::Kind::kStart);
-  CHECK_EQ(message.span.packets, 0u);
+  CHECK_EQ(message.before->total(), 0u);
+  CHECK(queue.messages.Pop(&message));
+  CHECK(message.kind == TapMessage::Kind::kFrozen);
   CHECK(queue.messages.Pop(&message));
   CHECK(message.kind == TapMessage::Kind::kEnd);
   CHECK_EQ(message.summary->traffic.packets, 3600u);

@@ -1,0 +1,233 @@
+#include "engine/lookback.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace pcap_ring {
+namespace {
+
+using Measure = OnsetWatch::Measure;
+
+constexpr auto kIgnoreSlab = [](Slab*) {};
+
+// How far back from a suspicion the first packet of the rise may lie.
+constexpr uint64_t kBehindSuspicion = 128;
+// What is looked at on both sides of it once the rate of the rise is known.
+constexpr uint64_t kBeforeOnset = 256;
+constexpr uint64_t kBehindOnset = 160;
+// Of a small ring more is held than it shows, for that look.
+constexpr uint64_t kFewestHeld = 64;
+// Shares of ring.bytes: what is held from before the onset, and from it on; a ring's worth of packets and half a one fit
+// in beside a ring full, at 1514 bytes each.
+constexpr double kShareBefore = 3.0 / 8;
+constexpr double kShareBehind = 3.0 / 16;
+constexpr double kShareOfHistory = 1.0 / 8;
+
+// An edge: over so many packets from the change on the rate is near the threshold. A ramp is still far below it.
+constexpr size_t kEdgePackets = 32;
+constexpr double kEdgeShare = 0.7;
+// And how much a ramp grows until it is confirmed, at least.
+constexpr double kRampGrowth = 1.8;
+// A slower ramp: over the packets and the time before the change the rate was this share of the threshold already.
+constexpr size_t kPacketsBeforeEdge[] = {32, 128};
+constexpr double kRaisedBefore = 0.5;
+
+double Of(const OnsetWatch::Rates& rates, Measure measure) {
+  return measure == Measure::kPackets ? rates.packets : rates.bytes;
+}
+
+}  // namespace
+
+Lookback::Lookback(const Config& config, PacketRing* ring, const TrafficCounters* totals, const LossMarks* loss,
+                   EngineListener* listener)
+    : ring_packets_(config.ring_packets),
+      ring_bytes_(config.ring_bytes),
+      ring_(ring),
+      totals_(totals),
+      loss_(loss),
+      listener_(listener),
+      watch_(config.onset, config.lookback_ns),
+      history_(std::min(ThinHistory::kMost, config.ring_packets / 2),
+               static_cast<size_t>(static_cast<double>(config.ring_bytes) * kShareOfHistory), config.largest_packet,
+               config.lookback_ns),
+      onset_loss_(*loss) {
+  ring_->SetMaxPackets(ring_packets_ + kBeyondRing);
+}
+
+OnsetWatch::Counts Lookback::Counts() const {
+  return {totals_->packets, totals_->bytes, loss_->placed().kernel};
+}
+
+uint64_t Lookback::oldest_number() const {
+  return ring_->holding() && !kept_ ? std::min(ring_->held_first(), ring_->oldest_number()) : ring_->oldest_number();
+}
+
+void Lookback::Look(const Packet& packet) {
+  const int64_t time_ns = packet.time_ns();
+  OnsetWatch::Counts before = Counts();
+  --before.packets;
+  before.bytes -= packet.len;
+  for (auto event = watch_.EndSlots(time_ns, before); event != OnsetWatch::Event::kNone;
+       event = watch_.EndSlots(time_ns, before)) {
+    Act(event);
+  }
+  if (watch_.Alarmed(time_ns)) Suspect(time_ns, before);
+  if (time_ns >= history_.next_ns() && !watch_.rising()) Sample(packet);
+  if (!watch_.rising()) watch_.WakeAt(history_.next_ns());
+}
+
+void Lookback::AdvanceTo(int64_t time_ns) {
+  if (time_ns <= watch_.slot_start_ns()) return;
+  const OnsetWatch::Counts counts = Counts();
+  for (auto event = watch_.EndSlots(time_ns, counts); event != OnsetWatch::Event::kNone;
+       event = watch_.EndSlots(time_ns, counts)) {
+    Act(event);
+  }
+  if (!watch_.rising()) watch_.WakeAt(history_.next_ns());
+}
+
+void Lookback::Act(OnsetWatch::Event event) {
+  switch (event) {
+    case OnsetWatch::Event::kNone:
+      break;
+    case OnsetWatch::Event::kConfirmed:
+      Confirm();
+      break;
+    case OnsetWatch::Event::kDropped:
+    case OnsetWatch::Event::kOver:
+      LetGo();
+      break;
+  }
+}
+
+void Lookback::LetGo() {
+  kept_ = false;
+  ring_->Release();
+  ring_->SetMaxPackets(ring_packets_ + kBeyondRing);
+}
+
+void Lookback::Sample(const Packet& packet) {
+  history_.Take(packet, ring_->pushed() - 1, loss_->placed());
+  ring_->SetMaxBytes(ring_bytes_ - std::min<size_t>(history_.bytes(), ring_bytes_ / 2));
+}
+
+// Looks at packets `first` up to before `end`, which are in the ring or held.
+void Lookback::See(uint64_t first, uint64_t end) {
+  seen_first_ = first;
+  seen_count_ = 0;
+  RecordWalker walker(ring_->Find(first));
+  for (uint64_t number = first; number < end; ++number) {
+    const RecordHeader header = walker.Header(kIgnoreSlab);
+    seen_[seen_count_++] = {header.time_ns(), header.len, header.caplen};
+    walker.Skip(header, kIgnoreSlab);
+  }
+}
+
+// The most likely first packet of a rate of `after` behind one of `before`, given all packets seen and no other change:
+// the largest sum of log-likelihood ratios from it to the last. Bytes are taken for events like packets.
+size_t Lookback::ChangePoint(Measure measure, double before, double after) const {
+  constexpr double kLeastBefore = 0.01;
+  before = std::max(before, after * kLeastBefore);
+  const double gain = std::log(after / before);
+  const double cost_per_ns = (after - before) / 1e9;
+  size_t best = seen_count_ - 1;
+  double best_score = -INFINITY;
+  double score = 0;
+  for (size_t i = seen_count_; i-- > 0;) {
+    score += (measure == Measure::kPackets ? 1.0 : seen_[i].len) * gain;
+    if (score > best_score) {
+      best_score = score;
+      best = i;
+    }
+    if (i > 0) score -= cost_per_ns * static_cast<double>(std::max<int64_t>(0, seen_[i].time_ns - seen_[i - 1].time_ns));
+  }
+  return best;
+}
+
+void Lookback::Suspect(int64_t time_ns, const OnsetWatch::Counts& before) {
+  const Measure measure = watch_.AlarmedMeasure(time_ns);
+  if (!watch_.Suspect(time_ns, before) || ring_->packets() == 0) return;
+  LetGo();
+  const uint64_t end = ring_->pushed();
+  const uint64_t oldest = ring_->oldest_number();
+  See(std::max(oldest, end - std::min(end, kBehindSuspicion)), end);
+  const size_t at = ChangePoint(measure, Of(watch_.baseline(), measure), Of(watch_.threshold(), measure));
+  onset_number_ = seen_first_ + at;
+
+  // A ring's worth of packets before the onset, if their share of the bytes allows.
+  uint64_t bytes = ring_->bytes();
+  uint64_t bytes_behind = 0;
+  for (size_t i = at; i < seen_count_; ++i) bytes_behind += std::min(seen_[i].caplen, ring_->largest());
+  const auto most_before = static_cast<uint64_t>(static_cast<double>(ring_bytes_) * kShareBefore);
+  uint64_t first = oldest;
+  RecordWalker walker(ring_->oldest());
+  while (first < onset_number_ &&
+         (onset_number_ - first > ring_packets_ || bytes - bytes_behind > most_before)) {
+    const RecordHeader header = walker.Header(kIgnoreSlab);
+    bytes -= header.caplen;
+    walker.Skip(header, kIgnoreSlab);
+    ++first;
+  }
+  const auto most_behind = static_cast<uint64_t>(static_cast<double>(ring_bytes_) * kShareBehind);
+  ring_->Hold(walker.cursor(), first, bytes, onset_number_ + std::max<uint64_t>(ring_packets_ / 2, kFewestHeld),
+              bytes - bytes_behind + most_behind);
+  ring_->SetMaxPackets(ring_packets_);
+}
+
+// The rise holds. Now that its rate is known, its first packet is placed again, among those that are held.
+void Lookback::Confirm() {
+  const uint64_t first = std::max(ring_->held_first(), onset_number_ - std::min(onset_number_, kBeforeOnset));
+  const uint64_t end = std::min(ring_->held_end(), onset_number_ + kBehindOnset);
+  if (!ring_->holding() || first >= end) {  // there was nothing to hold
+    rise_number_ = ring_->pushed();
+    watch_.ForgetAfterRise();
+    LetGo();
+    return;
+  }
+  See(first, end);
+  const Measure measure = watch_.measure();
+  const double after = std::max(Of(watch_.first_rate(), measure), Of(watch_.threshold(), measure));
+  const size_t at = ChangePoint(measure, Of(watch_.baseline(), measure), after);
+  rise_number_ = seen_first_ + at;
+  if (!HasEdge(at)) {
+    watch_.ForgetAfterRise();
+    LetGo();
+    return;
+  }
+  kept_ = true;
+  onset_number_ = rise_number_;
+  onset_ns_ = seen_[at].time_ns;
+  onset_loss_ = *loss_;
+  loss_until_ = ring_->pushed();
+  const OnsetWatch::Rates rate = watch_.rate();
+  listener_->OnOnset({onset_ns_, rate.packets, rate.bytes * 8, watch_.baseline().packets, watch_.baseline().bytes * 8});
+}
+
+// By the packets first seen up to last: what came in the time between them, a second.
+double Lookback::RateOf(size_t first, size_t last) const {
+  const int64_t time_ns = seen_[last].time_ns - seen_[first].time_ns;
+  if (time_ns <= 0) return INFINITY;
+  double sum = 0;
+  for (size_t i = first + 1; i <= last; ++i) sum += watch_.measure() == Measure::kPackets ? 1.0 : seen_[i].len;
+  return sum * 1e9 / static_cast<double>(time_ns);
+}
+
+bool Lookback::HasEdge(size_t at) const {
+  const Measure measure = watch_.measure();
+  const double threshold = Of(watch_.threshold(), measure);
+  const auto raised_since = [&](size_t first) { return RateOf(first, at) >= threshold * kRaisedBefore; };
+  bool raised_before = true;
+  for (const size_t packets : kPacketsBeforeEdge) raised_before &= at >= packets && raised_since(at - packets);
+  size_t slot = at;
+  while (slot > 0 && seen_[at].time_ns - seen_[slot].time_ns < OnsetWatch::kSlotNs) --slot;
+  // If all that is seen lies within it, it is as dense as it can be.
+  raised_before &= raised_since(slot);
+  if (raised_before) return false;
+
+  const size_t last = std::min(at + kEdgePackets, seen_count_ - 1);
+  const bool sharp = last == at || RateOf(at, last) >= threshold * kEdgeShare;
+  const double growth = Of(watch_.last_rate(), measure) / Of(watch_.first_rate(), measure);
+  return sharp || growth < kRampGrowth;
+}
+
+}  // namespace pcap_ring

@@ -1,0 +1,104 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "engine/loss_marks.h"
+#include "engine/thin_history.h"
+#include "engine/types.h"
+#include "ring/packet_ring.h"
+#include "traffic/onset_watch.h"
+
+namespace pcap_ring {
+
+// What a ring of the newest packets cannot show once a flood has rolled over it: how the rise began, and what was before.
+// While a rise is suspected, and when it is confirmed, the stretch of the log around its first packet is held. A rise
+// without an edge has no first packet; for that a thin history is kept of the calm. The capture thread's.
+class Lookback {
+ public:
+  struct Config {
+    size_t ring_packets = 500;
+    size_t ring_bytes = 0;
+    uint32_t largest_packet = 0;
+    int64_t lookback_ns = 0;
+    OnsetThresholds onset;
+  };
+
+  // The ring is given more packets than it was made for, as the first of a rise are behind when it is suspected.
+  static constexpr size_t kBeyondRing = 64;
+
+  Lookback(const Config& config, PacketRing* ring, const TrafficCounters* totals, const LossMarks* loss,
+           EngineListener* listener);
+
+  // After it was counted and pushed.
+  void OnPacket(const Packet& packet) {
+    if (watch_.Passes(packet.time_ns(), packet.len)) Look(packet);
+  }
+  // No packet will come that is stamped before this.
+  void AdvanceTo(int64_t time_ns);
+  // The oldest packet whose losses may still be asked of the ring's marks.
+  uint64_t oldest_number() const;
+
+  // T of a freeze has come.
+  void Freeze(int64_t time_ns) {
+    AdvanceTo(time_ns);
+    if (watch_.ConfirmEarly()) Confirm();
+  }
+  // For one at this time, with packet number `split` the first behind it.
+  bool KeepsOnset(int64_t time_ns, uint64_t split) const {
+    return kept_ && onset_number_ < split && time_ns <= watch_.remembered_until_ns();
+  }
+  uint64_t onset_number() const { return onset_number_; }
+  int64_t onset_ns() const { return onset_ns_; }
+  // The rate rose without an edge, and it is still raised; the rise began about packet rise_number().
+  bool RisesWithoutOnset() const { return watch_.rising() && !kept_; }
+  uint64_t rise_number() const { return rise_number_; }
+  const ThinHistory& history() const { return history_; }
+  // What was lost around the onset: in force up to packet number loss_until().
+  const LossMarks& onset_loss() const { return onset_loss_; }
+  uint64_t loss_until() const { return kept_ ? loss_until_ : 0; }
+
+ private:
+  // A packet as far as it tells where a rise began.
+  struct Seen {
+    int64_t time_ns;
+    uint32_t len;
+    uint32_t caplen;
+  };
+
+  void Look(const Packet& packet);
+  void Act(OnsetWatch::Event event);
+  void Suspect(int64_t time_ns, const OnsetWatch::Counts& before);
+  void Confirm();
+  void LetGo();
+  OnsetWatch::Counts Counts() const;
+  void Sample(const Packet& packet);
+  void See(uint64_t first, uint64_t end);
+  size_t ChangePoint(OnsetWatch::Measure measure, double before, double after) const;
+  bool HasEdge(size_t at) const;
+  double RateOf(size_t first, size_t last) const;
+
+  const size_t ring_packets_;
+  const size_t ring_bytes_;
+  PacketRing* const ring_;
+  const TrafficCounters* const totals_;
+  const LossMarks* const loss_;
+  EngineListener* const listener_;
+  OnsetWatch watch_;
+  ThinHistory history_;
+
+  bool kept_ = false;  // a confirmed onset; else what the ring holds, if anything, is a suspicion
+  uint64_t onset_number_ = 0;
+  int64_t onset_ns_ = 0;
+  uint64_t rise_number_ = 0;
+  LossMarks onset_loss_;
+  uint64_t loss_until_ = 0;
+
+  // Packets looked at again to place a change: from number seen_first_ on.
+  static constexpr size_t kMostSeen = 512;
+  std::array<Seen, kMostSeen> seen_;
+  size_t seen_count_ = 0;
+  uint64_t seen_first_ = 0;
+};
+
+}  // namespace pcap_ring

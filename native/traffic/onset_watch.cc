@@ -1,0 +1,223 @@
+#include "traffic/onset_watch.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+namespace pcap_ring {
+namespace {
+
+constexpr int64_t kWarmUpNs = kNsPerSec;                // of traffic, before which there is no baseline
+constexpr int64_t kBaselineMemoryNs = 60 * kNsPerSec;
+constexpr int64_t kRiseMemoryNs = 3'600 * kNsPerSec;    // what stays raised becomes the baseline in the end
+constexpr int64_t kLongestLessonNs = 10 * kNsPerSec;    // of a silence, which may be a clock that was set
+constexpr int64_t kPauseNs = 10 * OnsetWatch::kSlotNs;  // a raised rate that pauses for so long has ended
+constexpr int64_t kStepBackNs = kNsPerSec;              // beyond, the clock was set, or a timestamp is damaged
+constexpr int64_t kStepForwardNs = 86'400 * kNsPerSec;
+constexpr int kMostSlots = 64;  // that are judged one by one after a silence
+constexpr int kWindow = 8;      // slots in which kConfirming are raised while a rise lasts
+constexpr double kShareThatLasts = 0.5;  // of the threshold: hysteresis
+
+// A suspicion is worth so many packets more than the reference rate explains. By Lorden's bound a Poisson stream at the
+// baseline comes to it by chance once in factor^24 packets; traffic in bursts does so all the time, and it costs nothing.
+constexpr double kBurst = 24;
+constexpr double kLeastMeanSize = 512;
+// A baseline near silence counts as this share of the threshold, or no single packet could be explained.
+constexpr double kLeastBaseline = 0.01;
+constexpr double kLongestIncrementNs = 1e9;
+
+double ReferenceRate(double baseline, double threshold) {
+  baseline = std::max(baseline, threshold * kLeastBaseline);
+  return (threshold - baseline) / std::log(threshold / baseline);
+}
+
+}  // namespace
+
+OnsetWatch::OnsetWatch(const OnsetThresholds& thresholds, int64_t keep_ns)
+    : thresholds_(thresholds), keep_ns_(keep_ns) {}
+
+void OnsetWatch::Begin(int64_t time_ns, const Counts& counts) {
+  begun_ = true;
+  slot_start_ns_ = time_ns;
+  slot_counts_ = counts;
+  look_after_ns_ = kSlotNs;
+}
+
+// The clock was set, or this one timestamp is damaged and the next steps back: what is due moves along.
+void OnsetWatch::Step(int64_t time_ns) {
+  last_raised_ns_ += time_ns - slot_start_ns_;
+  packets_.empty_at_ns = bytes_.empty_at_ns = kLongAgo;
+}
+
+void OnsetWatch::WakeAt(int64_t time_ns) {
+  look_after_ns_ = std::min(look_after_ns_, static_cast<uint64_t>(std::max<int64_t>(0, time_ns - slot_start_ns_)));
+}
+
+OnsetWatch::Event OnsetWatch::EndSlots(int64_t time_ns, const Counts& counts) {
+  if (!begun_) {
+    Begin(time_ns, counts);
+    return Event::kNone;
+  }
+  look_after_ns_ = kSlotNs;
+  if (time_ns < slot_start_ns_ - kStepBackNs || time_ns - slot_start_ns_ > kStepForwardNs) {
+    Step(time_ns);
+    Begin(time_ns, counts);
+    return Event::kNone;
+  }
+  while (time_ns - slot_start_ns_ >= kSlotNs) {
+    const int64_t slots = (time_ns - slot_start_ns_) / kSlotNs;
+    const int64_t lost = static_cast<int64_t>(counts.lost - slot_counts_.lost);
+    // What was lost fell somewhere in the silence, and not into its first slot alone. Of a very long one slots are longer.
+    const int64_t shared = lost > 0 ? slots : 1;
+    const int64_t length_ns = (lost > 0 ? slots : slots > kMostSlots ? slots / kMostSlots : 1) * kSlotNs;
+    const double packets = static_cast<double>(counts.packets - slot_counts_.packets);
+    const double bytes = static_cast<double>(counts.bytes - slot_counts_.bytes);
+    const double scale = packets > 0 ? 1 + static_cast<double>(lost) / packets : 1;
+    const double seconds = static_cast<double>(length_ns) / 1e9;
+    const Rates rates = {packets > 0 ? packets * scale / seconds : static_cast<double>(lost) / seconds,
+                         bytes * scale / seconds};
+    slot_counts_ = counts;
+    slot_start_ns_ += length_ns;
+    Event event = Event::kNone;
+    // A slot's consequences, for each of those that share what was lost.
+    for (int64_t i = 0; i < std::min<int64_t>(shared, kMostSlots) && event == Event::kNone; ++i) {
+      event = SeeSlot(rates, slot_start_ns_, length_ns / std::min<int64_t>(shared, kMostSlots));
+    }
+    if (event != Event::kNone) return event;
+  }
+  return Event::kNone;
+}
+
+bool OnsetWatch::AtLeast(const Rates& rates, double share) const {
+  return rates.packets >= threshold_.packets * share || rates.bytes >= threshold_.bytes * share;
+}
+
+OnsetWatch::Event OnsetWatch::SeeSlot(const Rates& rates, int64_t end_ns, int64_t length_ns) {
+  switch (state_) {
+    case State::kCalm:
+      Learn(rates, length_ns, kBaselineMemoryNs);
+      return Event::kNone;
+    case State::kSuspected:
+      return SeeSuspectedSlot(rates, AtLeast(rates, 1), length_ns);
+    case State::kRisen:
+      return SeeRisenSlot(rates, end_ns, length_ns);
+  }
+  return Event::kNone;
+}
+
+OnsetWatch::Event OnsetWatch::SeeSuspectedSlot(const Rates& rates, bool raised, int64_t length_ns) {
+  slots_[slot_count_++] = rates;
+  raised_count_ += raised;
+  const double seconds = static_cast<double>(length_ns) / 1e9;
+  unlearned_.packets += rates.packets * seconds;
+  unlearned_.bytes += rates.bytes * seconds;
+  unlearned_ns_ += length_ns;
+  if (raised_count_ == kConfirming) {
+    Confirm(slot_start_ns_);
+    return Event::kConfirmed;
+  }
+  if (slot_count_ - raised_count_ < kDropping) return Event::kNone;
+  state_ = State::kCalm;
+  const double unlearned_seconds = static_cast<double>(unlearned_ns_) / 1e9;
+  Learn({unlearned_.packets / unlearned_seconds, unlearned_.bytes / unlearned_seconds}, unlearned_ns_,
+        kBaselineMemoryNs);
+  unlearned_ = {};
+  unlearned_ns_ = 0;
+  packets_.empty_at_ns = bytes_.empty_at_ns = kLongAgo;
+  return Event::kDropped;
+}
+
+OnsetWatch::Event OnsetWatch::SeeRisenSlot(const Rates& rates, int64_t end_ns, int64_t length_ns) {
+  recent_ = (recent_ << 1 | (AtLeast(rates, raised_ ? kShareThatLasts : 1) ? 1 : 0)) & ((1u << kWindow) - 1);
+  if (std::popcount(recent_) >= kConfirming) {
+    raised_ = true;
+    last_raised_ns_ = end_ns;
+  } else if (end_ns - last_raised_ns_ > kPauseNs) {
+    raised_ = false;
+  }
+  Learn(rates, length_ns, raised_ ? kRiseMemoryNs : kBaselineMemoryNs);
+  if (raised_ || end_ns <= remembered_until_ns()) return Event::kNone;
+  state_ = State::kCalm;
+  Arm();
+  return Event::kOver;
+}
+
+void OnsetWatch::Confirm(int64_t time_ns) {
+  const Rates mean = rate();
+  measure_ = mean.packets / threshold_.packets >= mean.bytes / threshold_.bytes ? Measure::kPackets : Measure::kBytes;
+  state_ = State::kRisen;
+  raised_ = true;
+  recent_ = (1u << kWindow) - 1;
+  last_raised_ns_ = time_ns;
+  keep_ns_of_rise_ = keep_ns_;
+  unlearned_ = {};
+  unlearned_ns_ = 0;
+  Disarm();
+}
+
+bool OnsetWatch::ConfirmEarly() {
+  if (state_ != State::kSuspected || slot_count_ < kConfirmingAtFreeze || raised_count_ < slot_count_) return false;
+  Confirm(slot_start_ns_);
+  return true;
+}
+
+bool OnsetWatch::Suspect(int64_t time_ns, const Counts& counts) {
+  const bool stays = state_ == State::kSuspected && raised_count_ > slot_count_ - raised_count_;
+  packets_.armed = bytes_.armed = false;
+  if (stays) return false;
+  if (time_ns > slot_start_ns_) {
+    unlearned_.packets += static_cast<double>(counts.packets - slot_counts_.packets);
+    unlearned_.bytes += static_cast<double>(counts.bytes - slot_counts_.bytes);
+    unlearned_ns_ += time_ns - slot_start_ns_;
+  }
+  state_ = State::kSuspected;
+  slot_count_ = raised_count_ = 0;
+  Begin(time_ns, counts);
+  return true;
+}
+
+OnsetWatch::Rates OnsetWatch::rate() const {
+  Rates sum;
+  for (int i = 0; i < slot_count_; ++i) {
+    sum.packets += slots_[i].packets / slot_count_;
+    sum.bytes += slots_[i].bytes / slot_count_;
+  }
+  return sum;
+}
+
+// A running mean at first, later an exponential one.
+void OnsetWatch::Learn(const Rates& rates, int64_t length_ns, int64_t memory_ns) {
+  seen_ns_ = std::min(seen_ns_ + length_ns, kWarmUpNs);
+  const int64_t lesson_ns = std::min(length_ns, kLongestLessonNs);
+  learned_ns_ = std::min(learned_ns_ + lesson_ns, kBaselineMemoryNs);
+  const int64_t among_ns = memory_ns == kRiseMemoryNs ? memory_ns : learned_ns_;
+  const double weight = static_cast<double>(lesson_ns) / static_cast<double>(among_ns);
+  baseline_.packets += (rates.packets - baseline_.packets) * weight;
+  baseline_.bytes += (rates.bytes - baseline_.bytes) * weight;
+  if (seen_ns_ < kWarmUpNs) return;
+  SetThresholds();
+  if (state_ != State::kRisen) Arm();
+}
+
+void OnsetWatch::SetThresholds() {
+  threshold_.packets = std::max({baseline_.packets * thresholds_.factor, thresholds_.min_pps, 1.0});
+  threshold_.bytes = std::max({baseline_.bytes * thresholds_.factor, thresholds_.min_bps / 8, 1.0});
+}
+
+void OnsetWatch::Arm() {
+  const double packet_ns = std::min(1e9 / ReferenceRate(baseline_.packets, threshold_.packets), kLongestIncrementNs);
+  const double byte_ns = std::min(1e9 / ReferenceRate(baseline_.bytes, threshold_.bytes), kLongestIncrementNs / 1'000);
+  const double mean_size = std::max(kLeastMeanSize, baseline_.packets > 0 ? baseline_.bytes / baseline_.packets : 0);
+  packets_.increment = static_cast<uint64_t>(packet_ns);
+  packets_.depth_ns = static_cast<int64_t>(kBurst * packet_ns);
+  bytes_.increment = static_cast<uint64_t>(byte_ns * (1 << kFraction));
+  bytes_.depth_ns = static_cast<int64_t>(kBurst * mean_size * byte_ns);
+}
+
+// What passes fills nothing.
+void OnsetWatch::Disarm() {
+  packets_ = Bucket();
+  bytes_ = Bucket();
+}
+
+}  // namespace pcap_ring

@@ -1,0 +1,147 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "base/time.h"
+#include "traffic/onset_thresholds.h"
+
+namespace pcap_ring {
+
+// Watches the rate of packets and of bytes for the beginning of a rise, in packet time.
+//
+// A suspicion is Page's CUSUM ("Continuous Inspection Schemes", Biometrika 1954) for a Poisson rate that changes from the
+// baseline to the threshold: each packet counts one, less k a second, with k = (threshold - baseline) / ln(threshold /
+// baseline). It is kept as a leaky bucket in time (GCRA: the moment at which the bucket will be empty), which takes an
+// addition and two comparisons a packet. From the suspicion on, slots of 25 ms decide: six of eight at or above the
+// threshold confirm it, the third that is not drops it. So what is shorter than 125 ms is never confirmed.
+//
+// The capture thread's. Knows no packets, only when they came and how large they were.
+class OnsetWatch {
+ public:
+  static constexpr int64_t kSlotNs = 25 * kNsPerMs;
+  static constexpr int kConfirming = 6;  // raised slots
+  static constexpr int kDropping = 3;    // slots that are not
+  static constexpr int kConfirmingAtFreeze = 3;
+
+  // What has passed since the beginning; lost packets too, as they were there.
+  struct Counts {
+    uint64_t packets = 0;
+    uint64_t bytes = 0;
+    uint64_t lost = 0;
+  };
+  struct Rates {  // a second
+    double packets = 0;
+    double bytes = 0;
+  };
+  enum class Event { kNone, kConfirmed, kDropped, kOver };
+  enum class Measure { kPackets, kBytes };
+
+  // `keep_ns`: for how long after the raised rate a confirmed rise is still remembered.
+  OnsetWatch(const OnsetThresholds& thresholds, int64_t keep_ns);
+
+  // For every packet. True: it has to be looked at, by EndSlots and then Alarmed.
+  bool Passes(int64_t time_ns, uint32_t len) {
+    const bool packets = packets_.Add(time_ns, packets_.increment);
+    const bool bytes = bytes_.Add(time_ns, static_cast<int64_t>((len * bytes_.increment) >> kFraction));
+    return packets | bytes | (static_cast<uint64_t>(time_ns - slot_start_ns_) >= look_after_ns_);
+  }
+
+  // Time has come to `time_ns`; `counts` is what passed before. Ends at most one slot with consequences: to be called
+  // again until it returns kNone.
+  Event EndSlots(int64_t time_ns, const Counts& counts);
+  // Wakes Passes once no later than this.
+  void WakeAt(int64_t time_ns);
+
+  // The packet just passed fills a bucket that was empty before the suspicion there may be already.
+  bool Alarmed(int64_t time_ns) const { return packets_.Over(time_ns) || bytes_.Over(time_ns); }
+  Measure AlarmedMeasure(int64_t time_ns) const { return packets_.Over(time_ns) ? Measure::kPackets : Measure::kBytes; }
+  // From here on slots decide. False: the suspicion that there is stays, as it has more for it than against it.
+  bool Suspect(int64_t time_ns, const Counts& counts);
+  // At a freeze: a suspicion that has held so far is taken for confirmed.
+  bool ConfirmEarly();
+  // There was no edge: the rise lasts, but is not remembered behind its end.
+  void ForgetAfterRise() { keep_ns_of_rise_ = 0; }
+
+  int64_t slot_start_ns() const { return slot_start_ns_; }
+  // A confirmed rise lasts: the rate is still raised.
+  bool rising() const { return state_ == State::kRisen && raised_; }
+  // Until when a confirmed rise is remembered, if nothing more comes.
+  int64_t remembered_until_ns() const { return last_raised_ns_ + keep_ns_of_rise_; }
+
+  // In force at the suspicion, and during the rise.
+  const Rates& baseline() const { return baseline_; }
+  const Rates& threshold() const { return threshold_; }
+  Measure measure() const { return measure_; }  // which of them rose further
+  // Since the suspicion: on the whole, in the first slot, and in the last.
+  Rates rate() const;
+  const Rates& first_rate() const { return slots_.front(); }
+  const Rates& last_rate() const { return slots_[slot_count_ - 1]; }
+
+ private:
+  enum class State { kCalm, kSuspected, kRisen };
+
+  static constexpr int kFraction = 16;
+  static constexpr int64_t kLongAgo = INT64_MIN / 4;  // no difference to a packet's time overflows
+  // The bucket of a rate: `full_at_ns` is when it will be empty again.
+  struct Bucket {
+    int64_t empty_at_ns = kLongAgo;
+    int64_t depth_ns = INT64_MAX;
+    uint64_t increment = 0;  // ns a packet, or 2^-16 ns a byte
+    bool armed = true;       // has been empty since the last suspicion
+
+    bool Over(int64_t time_ns) const { return armed & (empty_at_ns - time_ns > depth_ns); }
+    bool Add(int64_t time_ns, uint64_t ns) {
+      if (empty_at_ns <= time_ns) {
+        empty_at_ns = time_ns;
+        armed = true;
+      }
+      empty_at_ns += static_cast<int64_t>(ns);
+      return Over(time_ns);
+    }
+  };
+
+  void Begin(int64_t time_ns, const Counts& counts);
+  void Step(int64_t time_ns);
+  Event SeeSlot(const Rates& rates, int64_t end_ns, int64_t length_ns);
+  Event SeeSuspectedSlot(const Rates& rates, bool raised, int64_t length_ns);
+  Event SeeRisenSlot(const Rates& rates, int64_t end_ns, int64_t length_ns);
+  void Confirm(int64_t time_ns);
+  bool AtLeast(const Rates& rates, double share) const;
+  void Learn(const Rates& rates, int64_t length_ns, int64_t memory_ns);
+  void SetThresholds();
+  void Arm();
+  void Disarm();
+
+  const OnsetThresholds thresholds_;
+  const int64_t keep_ns_;
+  State state_ = State::kCalm;
+  bool begun_ = false;
+
+  Bucket packets_;
+  Bucket bytes_;
+  int64_t slot_start_ns_ = 0;
+  uint64_t look_after_ns_ = 0;  // from the slot's start
+  Counts slot_counts_;          // at its start
+
+  Rates baseline_;
+  Rates threshold_;
+  int64_t seen_ns_ = 0;      // time that made the baseline
+  int64_t learned_ns_ = 0;   // the weight of what it is made of
+
+  // Of a suspicion.
+  std::array<Rates, kConfirming + kDropping> slots_;
+  int slot_count_ = 0;
+  int raised_count_ = 0;
+  Rates unlearned_;  // sums over time, for the baseline if it is dropped
+  int64_t unlearned_ns_ = 0;
+  Measure measure_ = Measure::kPackets;
+
+  // Of a confirmed rise.
+  uint32_t recent_ = 0;  // the last slots, a bit each: raised
+  bool raised_ = false;
+  int64_t last_raised_ns_ = 0;
+  int64_t keep_ns_of_rise_ = 0;
+};
+
+}  // namespace pcap_ring
