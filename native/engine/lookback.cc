@@ -10,8 +10,9 @@ using Measure = OnsetWatch::Measure;
 
 constexpr auto kIgnoreSlab = [](Slab*) {};
 
-// How far back from a suspicion the first packet of the rise may lie.
-constexpr uint64_t kBehindSuspicion = 128;
+// How far back from a suspicion the first packet of the rise may lie: small packets come to many before they are a
+// suspicious number of bytes.
+constexpr uint64_t kBehindSuspicion = 384;
 // What is looked at on both sides of it once the rate of the rise is known.
 constexpr uint64_t kBeforeOnset = 256;
 constexpr uint64_t kBehindOnset = 160;
@@ -171,7 +172,6 @@ void Lookback::Suspect(int64_t time_ns, const OnsetWatch::Counts& before) {
   const auto most_behind = static_cast<uint64_t>(static_cast<double>(ring_bytes_) * kShareBehind);
   ring_->Hold(walker.cursor(), first, bytes, onset_number_ + std::max<uint64_t>(ring_packets_ / 2, kFewestHeld),
               bytes - bytes_behind + most_behind);
-  ring_->SetMaxPackets(ring_packets_);
 }
 
 // The rise holds. Now that its rate is known, its first packet is placed again, among those that are held.
@@ -189,12 +189,13 @@ void Lookback::Confirm() {
   const double after = std::max(Of(watch_.first_rate(), measure), Of(watch_.threshold(), measure));
   const size_t at = ChangePoint(measure, Of(watch_.baseline(), measure), after);
   rise_number_ = seen_first_ + at;
-  if (!HasEdge(at)) {
+  if (!HasEdge(at, onset_number_ - first)) {
     watch_.ForgetAfterRise();
     LetGo();
     return;
   }
   kept_ = true;
+  ring_->SetMaxPackets(ring_packets_);
   onset_number_ = rise_number_;
   onset_ns_ = seen_[at].time_ns;
   onset_loss_ = *loss_;
@@ -212,10 +213,13 @@ double Lookback::RateOf(size_t first, size_t last) const {
   return sum * 1e9 / static_cast<double>(time_ns);
 }
 
-bool Lookback::HasEdge(size_t at) const {
+// Of the `before` packets seen from before the suspicion the change is the one at `at`.
+bool Lookback::HasEdge(size_t at, size_t before) const {
   const Measure measure = watch_.measure();
   const double threshold = Of(watch_.threshold(), measure);
   const auto raised_since = [&](size_t first) { return RateOf(first, at) >= threshold * kRaisedBefore; };
+  // It is older than all that is seen.
+  if (at < kPacketsBeforeEdge[0] && before >= kPacketsBeforeEdge[1]) return false;
   bool raised_before = true;
   for (const size_t packets : kPacketsBeforeEdge) raised_before &= at >= packets && raised_since(at - packets);
   size_t slot = at;

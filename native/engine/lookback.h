@@ -75,7 +75,7 @@ class Lookback {
   void Sample(const Packet& packet);
   void See(uint64_t first, uint64_t end);
   size_t ChangePoint(OnsetWatch::Measure measure, double before, double after) const;
-  bool HasEdge(size_t at) const;
+  bool HasEdge(size_t at, size_t before) const;
   double RateOf(size_t first, size_t last) const;
 
   const size_t ring_packets_;

@@ -98,22 +98,24 @@ OnsetWatch::Event OnsetWatch::SeeSlot(const Rates& rates, int64_t end_ns, int64_
       Learn(rates, length_ns, kBaselineMemoryNs);
       return Event::kNone;
     case State::kSuspected:
-      return SeeSuspectedSlot(rates, AtLeast(rates, 1), length_ns);
+      return SeeSuspectedSlot(rates, end_ns, length_ns);
     case State::kRisen:
       return SeeRisenSlot(rates, end_ns, length_ns);
   }
   return Event::kNone;
 }
 
-OnsetWatch::Event OnsetWatch::SeeSuspectedSlot(const Rates& rates, bool raised, int64_t length_ns) {
+OnsetWatch::Event OnsetWatch::SeeSuspectedSlot(const Rates& rates, int64_t end_ns, int64_t length_ns) {
+  const bool raised = AtLeast(rates, 1);
   slots_[slot_count_++] = rates;
   raised_count_ += raised;
+  if (!raised) first_of_run_ = slot_count_;
   const double seconds = static_cast<double>(length_ns) / 1e9;
   unlearned_.packets += rates.packets * seconds;
   unlearned_.bytes += rates.bytes * seconds;
   unlearned_ns_ += length_ns;
   if (raised_count_ == kConfirming) {
-    Confirm(slot_start_ns_);
+    Confirm(end_ns);
     return Event::kConfirmed;
   }
   if (slot_count_ - raised_count_ < kDropping) return Event::kNone;
@@ -123,7 +125,8 @@ OnsetWatch::Event OnsetWatch::SeeSuspectedSlot(const Rates& rates, bool raised, 
         kBaselineMemoryNs);
   unlearned_ = {};
   unlearned_ns_ = 0;
-  packets_.empty_at_ns = bytes_.empty_at_ns = kLongAgo;
+  packets_.Rearm(end_ns);
+  bytes_.Rearm(end_ns);
   return Event::kDropped;
 }
 
@@ -171,7 +174,7 @@ bool OnsetWatch::Suspect(int64_t time_ns, const Counts& counts) {
     unlearned_ns_ += time_ns - slot_start_ns_;
   }
   state_ = State::kSuspected;
-  slot_count_ = raised_count_ = 0;
+  slot_count_ = raised_count_ = first_of_run_ = 0;
   Begin(time_ns, counts);
   return true;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -73,9 +74,9 @@ class OnsetWatch {
   const Rates& baseline() const { return baseline_; }
   const Rates& threshold() const { return threshold_; }
   Measure measure() const { return measure_; }  // which of them rose further
-  // Since the suspicion: on the whole, in the first slot, and in the last.
+  // Since the suspicion: on the whole, in the first slot that no calm one follows, and in the last.
   Rates rate() const;
-  const Rates& first_rate() const { return slots_.front(); }
+  const Rates& first_rate() const { return slots_[first_of_run_]; }
   const Rates& last_rate() const { return slots_[slot_count_ - 1]; }
 
  private:
@@ -90,6 +91,11 @@ class OnsetWatch {
     uint64_t increment = 0;  // ns a packet, or 2^-16 ns a byte
     bool armed = true;       // has been empty since the last suspicion
 
+    // Of a suspicion that was dropped: what lies over the depth may be the beginning of another.
+    void Rearm(int64_t time_ns) {
+      armed = true;
+      empty_at_ns = std::min(empty_at_ns, time_ns + std::min(2 * depth_ns, kNsPerSec));
+    }
     bool Over(int64_t time_ns) const { return armed & (empty_at_ns - time_ns > depth_ns); }
     bool Add(int64_t time_ns, uint64_t ns) {
       if (empty_at_ns <= time_ns) {
@@ -104,7 +110,7 @@ class OnsetWatch {
   void Begin(int64_t time_ns, const Counts& counts);
   void Step(int64_t time_ns);
   Event SeeSlot(const Rates& rates, int64_t end_ns, int64_t length_ns);
-  Event SeeSuspectedSlot(const Rates& rates, bool raised, int64_t length_ns);
+  Event SeeSuspectedSlot(const Rates& rates, int64_t end_ns, int64_t length_ns);
   Event SeeRisenSlot(const Rates& rates, int64_t end_ns, int64_t length_ns);
   void Confirm(int64_t time_ns);
   bool AtLeast(const Rates& rates, double share) const;
@@ -133,6 +139,7 @@ class OnsetWatch {
   std::array<Rates, kConfirming + kDropping> slots_;
   int slot_count_ = 0;
   int raised_count_ = 0;
+  int first_of_run_ = 0;
   Rates unlearned_;  // sums over time, for the baseline if it is dropped
   int64_t unlearned_ns_ = 0;
   Measure measure_ = Measure::kPackets;
