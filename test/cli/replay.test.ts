@@ -54,7 +54,7 @@ test('a flood in a recording becomes one incident, its events JSON lines in pack
     .map((line) => JSON.parse(line) as Event)
   t.ok(events.every(({ v }) => v === 1))
   const names = events.map(({ event }) => event).filter((name) => name !== 'stats')
-  t.strictSame([...new Set(names)].sort(), ['close', 'end', 'flush', 'freeze', 'resolve', 'start'])
+  t.strictSame([...new Set(names)].sort(), ['close', 'end', 'flush', 'freeze', 'onset', 'resolve', 'start'])
   t.equal(names[0], 'start')
   t.equal(names.at(-1), 'close')
   t.equal(names.filter((name) => name === 'resolve').length, 1)

@@ -12,7 +12,8 @@ import { parsePcap } from '../support/pcap-file.js'
 import { pcapBytes, toRaw, usOf } from '../support/recording.js'
 import { scratch } from '../support/replay.js'
 
-// Two floods in calm traffic. The first is over before the cap of the file, the second is not.
+// Two floods in calm traffic. The first is over before the cap of the file, the second is not. They are so close that the
+// first one's onset is still kept when the second comes.
 const packets = toRaw([
   ...udpPackets({ pps: 317, count: 1_000 }),
   ...synPackets({ pps: 9_973, count: 8_000, firstSequence: 1_000, start: defaultStart + 3_155 }),
@@ -25,6 +26,16 @@ const threshold = { on: 2_000, off: 900 }
 const resolution = { packets: 100, us: 1_000_000 }
 const capPackets = 10_000
 const ringPackets = 500
+const onset = 1_000
+
+const range = (from: number, end: number): number[] => Array.from({ length: end - from }, (_, i) => from + i)
+
+/** From before a freeze that packet `at` is the first behind. */
+function before(at: number): number[] {
+  if (at - onset <= ringPackets) return range(onset - ringPackets, at)
+  const half = ringPackets / 2
+  return [...range(onset - ringPackets, onset + half), ...range(at - half, at)]
+}
 
 /** What the incidents of the recording hold, from the recording alone. */
 function prediction(): number[][] {
@@ -42,15 +53,15 @@ function prediction(): number[][] {
     if (current === null && pps >= threshold.on) {
       current = { at: next, resolveUs: null }
     } else if (current !== null && pps < threshold.off) {
-      const begin = Math.max(0, current.at - ringPackets)
-      const resolved = next - begin
+      const kept = before(current.at)
+      const resolved = kept.length + next - current.at
       let count = Math.min(resolved, capPackets)
       if (resolved < capPackets) {
         const until = times.findIndex((us) => us >= end + resolution.us)
         const late = (until < 0 ? times.length : until) - next
         count = Math.min(resolved + Math.min(resolution.packets, late), capPackets)
       }
-      incidents.push(Array.from({ length: count }, (_, i) => begin + i))
+      incidents.push([...kept, ...range(current.at, current.at + count - kept.length)])
       current = null
     }
   }
