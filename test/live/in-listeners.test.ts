@@ -16,14 +16,14 @@ import { noSender, send } from '../support/sender.js'
 
 const skip = noNamespaces || noSender
 
-/** Save that of an onset: the traffic here never rises. */
-type Kind = Exclude<keyof PcapRingEvents, 'onset'>
+type Kind = keyof PcapRingEvents
 
 /** What is in the directory afterwards, beside the incident that is open in each of them. */
 const kinds: Record<Kind, string[]> = {
   start: [],
   stats: [],
   warning: [],
+  onset: [],
   freeze: [],
   flush: [],
   cap: ['capped'],
@@ -68,7 +68,9 @@ async function life(
   })
   await ring.start()
   if (kind === 'start' || kind === 'end') return
-  await untilStats(ring, (stats) => stats.ring?.packets === 50)
+  // Of an onset, once there is a baseline.
+  const packets = kind === 'onset' ? 1_500 : 50
+  await untilStats(ring, ({ total }) => total.packets >= packets)
   const incident = ring.freeze({ id: 'open' })
   if (kind === 'freeze' || kind === 'flush') return
   await incident.flushed
@@ -111,8 +113,15 @@ async function endIn(t: Test, kind: Kind, act: Given['act']): Promise<void> {
       if (kind === 'up') up(pair.here)
     }
   }
+  let flood: typeof sending = null
+  if (kind === 'onset') {
+    await running.until(/recording/)
+    const first = (await sending?.stop()) ?? 0
+    flood = send(t, pair.there, { count: 10_000, pps: 20_000, first })
+  }
   const { stdout, ...how } = await running.ended
   await sending?.stop()
+  await flood?.stop()
   t.same(how, { status: act === 'close()' ? 0 : 3, signal: null, stderr: '' })
   if (act === 'close()') {
     const { took, ...closed } = JSON.parse(stdout.replace('recording\n', ''))
