@@ -50,7 +50,7 @@ function judgeOutput(t: Test, output: string, report: IncidentReport): void {
   t.match(output, new RegExp(`PKTS +${report.packets.toLocaleString('en')}\n`))
   t.match(
     output,
-    /SIZE .* bytes\)\n +PKTS .*\n +DURATION .* from freeze to resolve\n.* → .*\n +Sections +pre-buffer +500\n/,
+    /SIZE .* bytes\)\n +PKTS .*\n +DURATION .* from freeze to resolve\n.* → .*\n +Sections +pre-buffer +500\n +onset +500\n/,
   )
   t.match(output, new RegExp(`tcpdump .*-r .*incident_${report.id}\\.pcap`))
   t.match(output, new RegExp(`tshark .*-r .*incident_${report.id}\\.pcap`))
@@ -58,8 +58,9 @@ function judgeOutput(t: Test, output: string, report: IncidentReport): void {
   t.notMatch(output, /✗/)
   t.strictSame(
     report.sections.map(({ name }) => name),
-    ['pre-buffer', 'attack', 'resolution'],
+    ['pre-buffer', 'onset', 'attack', 'resolution'],
   )
+  t.match(output, /(4[5-9]\d|500) of 500 packets are from before the burst/)
 }
 
 test('on packets: captures its own on loopback, and other readers agree', {
@@ -132,7 +133,7 @@ test('the demo notices a file that does not hold', { skip: notBuilt }, async (t)
   const { verify } = require('../scripts/demo/verify.cjs')
   const packets = recordedPackets(Date.UTC(2026, 0, 1), [
     { phase: 'calm', pps: 300, seconds: 1 },
-    { phase: 'burst', pps: 3_000, seconds: 0.5 },
+    { phase: 'burst', pps: 6_000, seconds: 0.5 },
     { phase: 'calm', pps: 300, seconds: 1 },
   ])
   const ring = new PcapRing({ file: encodePcap(packets), directory: t.testdir({}), statsInterval: 50 })

@@ -149,7 +149,7 @@ test('from nothing to the first incident file, on a recording', { skip: notBuilt
   const output = run(t, installed(t), `${replayed(`${code}`)}\nring.once('end', () => ring.close())\n`)
   t.match(
     output,
-    /^.*\/captures\/incident_[0-9a-f]{8}\.pcap: \d+ packets, 0 lost\npre-buffer 20000 .*\nattack \d+ .*\nresolution 100 .*\n$/,
+    /^.*\/captures\/incident_[0-9a-f]{8}\.pcap: \d+ packets, 0 lost\npre-buffer 500 .*\nonset 500 .*\nattack 9000 .*\n$/,
   )
   t.end()
 })

@@ -1,5 +1,6 @@
 // What `npm run demo` runs once everything is built: the library's main job on real packets. It sends UDP to itself over
-// loopback, a calm stretch and then a burst; sees the burst; freezes; resolves; and checks the file by reading it back.
+// loopback, a calm stretch and then a burst; sees the burst, later than the ring of 500 packets reaches back; freezes;
+// resolves; and checks the file by reading it back. Everything is at its default.
 // Without the permission to capture it does the same over a recording that it makes.
 'use strict'
 
@@ -17,11 +18,6 @@ const { verify } = require('./verify.cjs')
 const thresholdPps = 1_200
 /** Intervals below the threshold after which it is over. */
 const calmIntervals = 4
-/**
- * Finer than the defaults, so that the burst is noticed while the calm is still in the ring. The kernel then fills more,
- * smaller blocks, so it gets more of them.
- */
-const timing = { statsInterval: '50ms', latency: '10ms', kernelBuffer: 16 * 1024 * 1024 }
 
 const color = process.stdout.isTTY === true && !process.env.NO_COLOR
 const paint = (code, text) => (color ? `\x1b[${code}m${text}\x1b[0m` : text)
@@ -73,6 +69,7 @@ function watchForBurst(ring, sentNow) {
       note(`below it again for ${calmIntervals} intervals: ${paint(33, 'resolve()')}`)
       incident.resolve().catch(() => {})
     })
+    ring.on('onset', ({ at, pps }) => note(`a rise to ${rate(pps, 'pps')}: its beginning at ${at} is kept, whatever comes`))
     ring.once('end', () => incident === null && reject(new Error('the burst in the recording was not noticed')))
     ring.once('error', reject)
     ring.once('close', () => incident === null && reject(new Error('the ring was closed before the burst')))
@@ -162,9 +159,9 @@ async function show({ report, sentAtFreeze }) {
   const near = path.relative(process.cwd(), report.file)
   const shown = near.startsWith('..') ? report.file : near
   const file = /^[\w./-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", "'\\''")}'`
-  const pre = report.sections[0].lastFrame
+  const pre = report.sections.find(({ name }) => name === 'pre-buffer').lastFrame
   note(`tcpdump -nn -A -r ${file} | less`)
-  note(`tshark -r ${file} -Y 'frame.number >= ${pre - 4} && frame.number <= ${pre + 5}'    # around the freeze`)
+  note(`tshark -r ${file} -Y 'frame.number >= ${pre - 4} && frame.number <= ${pre + 5}'    # where the burst begins`)
   note(`wireshark ${file}`)
   note(`node ${path.relative(process.cwd(), path.resolve(__dirname, '../../lib/cli/main.js'))} report ${file}`)
 }
@@ -172,7 +169,7 @@ async function show({ report, sentAtFreeze }) {
 let current = null
 
 function openRing(options) {
-  current = new PcapRing({ ...timing, ...options })
+  current = new PcapRing(options)
   return current
 }
 
@@ -187,7 +184,7 @@ async function main() {
   process.once('SIGINT', () => interrupt(130))
   process.once('SIGTERM', () => interrupt(143))
   say('pcap-ring keeps the newest packets in memory. When an attack begins, they become the first section of')
-  say('its capture file: evidence from before the alarm. This shows it, in some seconds, on packets of its own.')
+  say('its capture file: evidence from before the attack. This shows it, in some seconds, on packets of its own.')
   const directory = demoDirectory()
   const result = (await onLoopback(directory)) ?? (await replayed(directory))
   await show(result)

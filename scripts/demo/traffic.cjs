@@ -4,7 +4,7 @@
 const dgram = require('node:dgram')
 
 const calmPps = 300
-const burstPps = 3_000
+const burstPps = 6_000
 
 /** Readable in tcpdump -A and in Wireshark's byte pane, and all of one size. */
 function datagram(phase, number) {

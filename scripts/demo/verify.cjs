@@ -8,7 +8,7 @@ const { readPackets } = require('../../lib/testing')
 const { count } = require('../../lib/cli/card')
 const { identify } = require('./traffic.cjs')
 
-const order = ['pre-buffer', 'attack', 'resolution']
+const order = ['history', 'pre-buffer', 'onset', 'attack', 'resolution']
 
 /**
  * @param report of the finished incident
@@ -34,8 +34,14 @@ async function verify(report, sentAtFreeze) {
 
   check(...judgeSections(report, packets))
   check(...judgeBoundary(report, packets, sentAtFreeze, lost))
-  check(...judgeNumbers(packets, lost))
+  check(...judgeNumbers(packets, leftOut(report), lost))
   return results
+}
+
+/** Packets that the file leaves out on purpose, between the first of the burst and the newest before the freeze. */
+function leftOut({ coverage }) {
+  const gaps = coverage.gaps.filter(({ reason }) => reason === 'ring' || reason === 'sampling')
+  return gaps.reduce((sum, { packets }) => sum + packets, 0)
 }
 
 function judgeSections({ sections, packets: total }, packets) {
@@ -69,7 +75,8 @@ function judgeBoundary({ sections, frozenAt }, packets, sentAtFreeze, lost) {
     const section = sections.find((one) => one.name === name)
     return section ? packets.slice(section.firstFrame - 1, section.lastFrame) : []
   }
-  const before = of('pre-buffer')
+  const calmOnes = of('pre-buffer')
+  const before = [...calmOnes, ...of('onset')]
   const after = of('attack')
   if (before.length === 0 || after.length === 0) return [false, 'nothing stands on one side of the freeze']
   const last = Math.max(...before.map(({ number }) => number))
@@ -80,15 +87,15 @@ function judgeBoundary({ sections, frozenAt }, packets, sentAtFreeze, lost) {
     (lost > 0 || first === last + 1) &&
     before.every(({ time }) => time <= frozenAt) &&
     after[0].time >= frozenAt
-  const calm = before.filter(({ phase }) => phase === 'calm').length
+  const calm = calmOnes.filter(({ phase }) => phase === 'calm').length
   const text =
-    `the pre-buffer ends with #${last}, the attack section begins with #${first}, and freeze() was called between ` +
-    `them; of the pre-buffer, ${count(calm)} packets are from before the burst`
+    `freeze() was called between #${last} and #${first}, with which the attack section begins; of the pre-buffer, ` +
+    `${count(calm)} of ${count(calmOnes.length)} packets are from before the burst`
   return [good && calm > 0, text]
 }
 
-/** No hole and no duplicate, unless the counters say that packets were lost. */
-function judgeNumbers(packets, lost) {
+/** No duplicate, and no hole but those that the report tells of. */
+function judgeNumbers(packets, omitted, lost) {
   const strangers = packets.filter(({ number }) => number === undefined).length
   if (strangers > 0) return [false, `${count(strangers)} packets in the file were never sent`]
   const numbers = packets.map(({ number }) => number)
@@ -101,12 +108,13 @@ function judgeNumbers(packets, lost) {
   // Two processors may hand packets over in another order than they were sent in; the file keeps the kernel's.
   const back = numbers.filter((number, i) => i > 0 && number < numbers[i - 1]).length
   const orderly = back > 0 ? `; ${count(back)} times in another order, as the kernel delivered them` : ''
-  if (missing === 0) return [true, `every number ${range} is there, none twice${orderly}`]
-  if (missing <= lost) {
-    const text = `${count(missing)} of the numbers ${range} are missing, and the report says so: ${count(lost)} lost`
+  const but = omitted > 0 ? `, but for ${count(omitted)} within the burst that the report tells of` : ''
+  if (missing === omitted) return [true, `every number ${range} is there, none twice${but}${orderly}`]
+  if (missing > omitted && missing <= omitted + lost) {
+    const text = `${count(missing)} of the numbers ${range} are missing, and the report says so: ${count(lost)} lost${but}`
     return [null, `${text}. The machine was too busy for the kernel's buffer${orderly}`]
   }
-  return [false, `${count(missing)} of the numbers ${range} are missing; the report knows of ${count(lost)}`]
+  return [false, `${count(missing)} of the numbers ${range} are missing; the report knows of ${count(omitted + lost)}`]
 }
 
 module.exports = { verify }
