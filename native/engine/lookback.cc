@@ -68,17 +68,22 @@ void Lookback::Look(const Packet& packet) {
   OnsetWatch::Counts before = Counts();
   --before.packets;
   before.bytes -= packet.len;
+  const bool stepped = watch_.StepsTo(time_ns);
   for (auto event = watch_.EndSlots(time_ns, before); event != OnsetWatch::Event::kNone;
        event = watch_.EndSlots(time_ns, before)) {
     Act(event);
   }
   if (watch_.Alarmed(time_ns)) Suspect(time_ns, before);
-  if (time_ns >= history_.next_ns() && !watch_.rising()) Sample(packet);
+  if (stepped) {
+    history_.OnClockStep();  // this packet's time may be damaged
+  } else if (time_ns >= history_.next_ns() && !watch_.rising()) {
+    Sample(packet);
+  }
   if (!watch_.rising()) watch_.WakeAt(history_.next_ns());
 }
 
 void Lookback::AdvanceTo(int64_t time_ns) {
-  if (time_ns <= watch_.slot_start_ns()) return;
+  if (!watch_.begun() || time_ns <= watch_.slot_start_ns()) return;
   const OnsetWatch::Counts counts = Counts();
   for (auto event = watch_.EndSlots(time_ns, counts); event != OnsetWatch::Event::kNone;
        event = watch_.EndSlots(time_ns, counts)) {

@@ -20,7 +20,9 @@ class ThinHistory {
 
   // When the next one is due; kNever: none is to be kept.
   int64_t next_ns() const { return next_ns_; }
-  // Takes packet `number`, and drops those that are older than the lookback.
+  // The clock was set: the next packet is due.
+  void OnClockStep();
+  // Takes packet `number`, stamped at or after next_ns(), and drops those that are older than the lookback.
   void Take(const Packet& packet, uint64_t number, const LossMarks::Totals& lost_before);
 
   size_t packets() const { return log_.packets(); }

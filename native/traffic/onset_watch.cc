@@ -12,8 +12,6 @@ constexpr int64_t kBaselineMemoryNs = 60 * kNsPerSec;
 constexpr int64_t kRiseMemoryNs = 3'600 * kNsPerSec;    // what stays raised becomes the baseline in the end
 constexpr int64_t kLongestLessonNs = 10 * kNsPerSec;    // of a silence, which may be a clock that was set
 constexpr int64_t kPauseNs = 10 * OnsetWatch::kSlotNs;  // a raised rate that pauses for so long has ended
-constexpr int64_t kStepBackNs = kNsPerSec;              // beyond, the clock was set, or a timestamp is damaged
-constexpr int64_t kStepForwardNs = 86'400 * kNsPerSec;
 constexpr int kMostSlots = 64;  // that are judged one by one after a silence
 constexpr int kWindow = 8;      // slots in which kConfirming are raised while a rise lasts
 constexpr double kShareThatLasts = 0.5;  // of the threshold: hysteresis
@@ -59,7 +57,7 @@ OnsetWatch::Event OnsetWatch::EndSlots(int64_t time_ns, const Counts& counts) {
     return Event::kNone;
   }
   look_after_ns_ = kSlotNs;
-  if (time_ns < slot_start_ns_ - kStepBackNs || time_ns - slot_start_ns_ > kStepForwardNs) {
+  if (StepsTo(time_ns)) {
     Step(time_ns);
     Begin(time_ns, counts);
     return Event::kNone;

@@ -64,7 +64,12 @@ class OnsetWatch {
   // There was no edge: the rise lasts, but is not remembered behind its end.
   void ForgetAfterRise() { keep_ns_of_rise_ = 0; }
 
+  bool begun() const { return begun_; }
   int64_t slot_start_ns() const { return slot_start_ns_; }
+  // From what was seen before to here is no passing of time.
+  bool StepsTo(int64_t time_ns) const {
+    return begun_ && (time_ns < slot_start_ns_ - kStepBackNs || time_ns - slot_start_ns_ > kStepForwardNs);
+  }
   // A confirmed rise lasts: the rate is still raised.
   bool rising() const { return state_ == State::kRisen && raised_; }
   // Until when a confirmed rise is remembered, if nothing more comes.
@@ -80,6 +85,9 @@ class OnsetWatch {
   const Rates& last_rate() const { return slots_[slot_count_ - 1]; }
 
  private:
+  static constexpr int64_t kStepBackNs = kNsPerSec;
+  static constexpr int64_t kStepForwardNs = 86'400 * kNsPerSec;
+
   enum class State { kCalm, kSuspected, kRisen };
 
   static constexpr int kFraction = 16;
