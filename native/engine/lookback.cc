@@ -114,7 +114,7 @@ void Lookback::LetGo() {
 
 void Lookback::Sample(const Packet& packet) {
   history_.Take(packet, ring_->pushed() - 1, loss_->placed());
-  ring_->SetMaxBytes(ring_bytes_ - std::min<size_t>(history_.bytes(), ring_bytes_ / 2));
+  ring_->SetMaxBytes(ring_bytes_ - history_.bytes());
 }
 
 // Looks at packets `first` up to before `end`, which are in the ring or held.

@@ -46,17 +46,17 @@ class Lookback {
   }
   // For one at this time, with packet number `split` the first behind it.
   bool KeepsOnset(int64_t time_ns, uint64_t split) const {
-    return kept_ && onset_number_ < split && time_ns <= watch_.remembered_until_ns();
+    return Kept() && onset_number_ < split && time_ns <= watch_.remembered_until_ns();
   }
   uint64_t onset_number() const { return onset_number_; }
   int64_t onset_ns() const { return onset_ns_; }
   // The rate rose without an edge, and it is still raised; the rise began about packet rise_number().
-  bool RisesWithoutOnset() const { return watch_.rising() && !kept_; }
+  bool RisesWithoutOnset() const { return watch_.rising() && !Kept(); }
   uint64_t rise_number() const { return rise_number_; }
   const ThinHistory& history() const { return history_; }
   // What was lost around the onset: in force up to packet number loss_until().
   const LossMarks& onset_loss() const { return onset_loss_; }
-  uint64_t loss_until() const { return kept_ ? loss_until_ : 0; }
+  uint64_t loss_until() const { return Kept() ? loss_until_ : 0; }
 
  private:
   // A packet as far as it tells where a rise began.
@@ -66,6 +66,8 @@ class Lookback {
     uint32_t caplen;
   };
 
+  // A ring in which a huge packet had no room beside what was held has let go of it.
+  bool Kept() const { return kept_ && ring_->holding(); }
   void Look(const Packet& packet);
   void Act(OnsetWatch::Event event);
   void Suspect(int64_t time_ns, const OnsetWatch::Counts& before);

@@ -15,7 +15,7 @@ class ThinHistory {
  public:
   static constexpr size_t kMost = 128;
 
-  // At most `most` packets and `max_bytes` over `lookback_ns`.
+  // At most `most` packets and `max_bytes` over `lookback_ns`; a packet that is larger than that is passed over.
   ThinHistory(size_t most, size_t max_bytes, uint32_t largest, int64_t lookback_ns);
 
   // When the next one is due; kNever: none is to be kept.

@@ -121,7 +121,6 @@ bool PacketRing::Congested() {
 // The log's next `count` slabs, all or none. The oldest packets make room, so that the ring never holds more than its
 // share.
 bool PacketRing::Extend(size_t count) {
-  if (growing_ && pushed_bytes_ > stop_bytes_) StopGrowing();
   Reclaim(kLooksPerSlab * count);
   Slab* first = nullptr;
   Slab** at = &first;
@@ -160,11 +159,19 @@ void PacketRing::StartAtTail() {
   oldest_ = tail_;
 }
 
+void PacketRing::MakeRoom(uint32_t caplen) {
+  while (bytes_in_all() + caplen > max_bytes_ && packets_ > 0) EvictOldest();
+  if (!holding_ || bytes_in_all() + caplen <= max_bytes_) return;
+  // The ring itself comes first.
+  Release();
+  while (bytes_in_all() + caplen > max_bytes_ && packets_ > 0) EvictOldest();
+}
+
 bool PacketRing::Push(const Packet& packet) {
   const uint32_t caplen = std::min(packet.caplen, largest_);
-  if (pushed_ == stop_) StopGrowing();
+  if (pushed_ == stop_ || pushed_bytes_ + caplen > stop_bytes_) StopGrowing();
   while (packets_ >= max_packets_ && packets_ > 0) EvictOldest();
-  while (bytes_ + outside_bytes_ + caplen > max_bytes_ && packets_ > 0) EvictOldest();
+  if (bytes_in_all() + caplen > max_bytes_) MakeRoom(caplen);
   if (Slab::kSize - tail_.offset < sizeof(RecordHeader)) {
     if (!Extend(1)) return false;
     tail_ = {tail_.slab->next, 0};

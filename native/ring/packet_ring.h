@@ -65,11 +65,12 @@ class PacketRing {
   Cursor Find(uint64_t number) const;
 
   // Holds what begins at `begin` (packet `first`, in the ring) and grows with the log, until packet `stop` is the next or
-  // more than `stop_bytes` are held. `bytes`: those from `begin` on. In O(1): the ring's slabs stay where they are.
+  // the next would make it more than `stop_bytes`. `bytes`: those from `begin` on. In O(1): the ring's slabs stay where they are.
   void Hold(Cursor begin, uint64_t first, uint64_t bytes, uint64_t stop, uint64_t stop_bytes);
   // Lets go. What has left the ring becomes its oldest again, as if it had never been held, or is given back if packets
   // between are gone.
   void Release();
+  // Also by itself, for a packet that has no room beside what is held.
   bool holding() const { return holding_; }
   uint64_t held_first() const { return held_first_; }
   uint64_t held_end() const { return growing_ ? pushed_ : held_end_; }  // behind the last
@@ -91,6 +92,7 @@ class PacketRing {
   void LeaveRing(Slab* slab);
   void StopGrowing();
   void LeaveLog(Slab* slab);
+  void MakeRoom(uint32_t caplen);
   bool Extend(size_t count);
   void StartAtTail();
   void Copy(const uint8_t* data, uint32_t size);
