@@ -1,4 +1,5 @@
 // Packets that can be told apart: Ethernet, IPv4, and a 32-bit sequence number at a fixed place. Always the same bytes.
+// And when packets come: evenly, at random, in bursts, at rates that change.
 
 export interface GeneratedPacket {
   /** ms since the epoch; whole microseconds. */
@@ -73,7 +74,8 @@ function generate(timing: Timing, frameOf: (sequence: number) => Buffer): Genera
   }))
 }
 
-function ipv4Frame(protocol: number, size: number): Buffer {
+/** An Ethernet frame of one IPv4 packet 10.0.0.1 → 10.0.0.2. */
+export function ipv4Frame(protocol: number, size: number): Buffer {
   const smallest = protocol === 6 ? 54 : 46
   if (size < smallest) throw new RangeError(`a frame has at least ${smallest} bytes`)
   const frame = Buffer.alloc(size)
@@ -90,3 +92,96 @@ function ipv4Frame(protocol: number, size: number): Buffer {
   frame.writeUInt16BE(~sum & 0xffff, 24)
   return frame
 }
+
+/** How packets lie in time. Bursts are of 10 to 50 frames back to back. */
+export type Spacing = 'even' | 'poisson' | 'bursty'
+
+export interface Arrivals {
+  /** Packets per second; where it changes, at a time in seconds from the recording's beginning on. */
+  pps: number | ((seconds: number) => number)
+  /** Seconds. @default 0 */
+  from?: number
+  /** Seconds. */
+  for: number
+  /** @default 'even' */
+  spacing?: Spacing
+  /** Random numbers, for all but `'even'`. */
+  next?: () => number
+}
+
+const none = (): number => {
+  throw new Error('random numbers are wanted')
+}
+
+/** When packets come, in whole µs from the recording's beginning on, ascending. The first comes at `from` exactly. */
+export function arrivals({ pps, from = 0, for: seconds, spacing = 'even', next = none }: Arrivals): number[] {
+  const rate = typeof pps === 'number' ? () => pps : pps
+  const times: number[] = []
+  const step = (mean: number): number => (spacing === 'even' ? mean : -Math.log(1 - next()) * mean)
+  for (let time = from; time < from + seconds; ) {
+    const burst = spacing === 'bursty' ? 10 + Math.floor(next() * 41) : 1
+    for (let i = 0; i < burst; i++) times.push(Math.floor(time * 1e6) + i)
+    time += step(burst / rate(time))
+  }
+  return spacing === 'bursty' ? ascending(times) : times
+}
+
+/** From one rate to another, in a straight line or by the same factor in the same time. */
+export const ramp =
+  (kind: 'linear' | 'exponential', low: number, high: number, from: number, seconds: number) =>
+  (time: number): number => {
+    const part = Math.min(1, Math.max(0, (time - from) / seconds))
+    return kind === 'linear' ? low + (high - low) * part : low * (high / low) ** part
+  }
+
+/** Up and down by `swing` of itself, from its mean upward, where it is steepest. */
+export const wave =
+  (mean: number, swing: number, period: number) =>
+  (time: number): number =>
+    mean * (1 + swing * Math.sin((2 * Math.PI * time) / period))
+
+/** `count` packets at `pps` every so many ms. */
+export function pulses(shape: { count: number; pps: number; every: number; from: number; for: number }): number[] {
+  const starts = Math.floor((shape.for * 1_000) / shape.every)
+  return Array.from({ length: starts * shape.count }, (_, i) => {
+    const pulse = Math.floor(i / shape.count) * shape.every * 1_000
+    return Math.floor(shape.from * 1e6 + pulse + ((i % shape.count) * 1e6) / shape.pps)
+  })
+}
+
+export interface HeavyTailed {
+  /** Mean seconds between two bursts. */
+  every: number
+  for: number
+  next: () => number
+  /** Of Pareto's distribution; below 2 its variance has no bound. */
+  alpha: number
+  /** Packets in a burst. */
+  least: number
+  most: number
+  /** The rate within a burst is somewhere between, evenly in its logarithm. */
+  pps: readonly [number, number]
+}
+
+/** Bursts at random times whose sizes have a heavy tail. */
+export function heavyTailed({
+  every,
+  for: seconds,
+  next,
+  alpha,
+  least,
+  most,
+  pps: [low, high],
+}: HeavyTailed): number[] {
+  const times: number[] = []
+  const pause = (): number => -Math.log(1 - next()) * every
+  for (let start = pause(); start < seconds; start += pause()) {
+    const size = Math.min(most, Math.floor(least * (1 - next()) ** (-1 / alpha)))
+    const pps = low * (high / low) ** next()
+    for (let i = 0; i < size; i++) times.push(Math.floor((start + i / pps) * 1e6))
+  }
+  return ascending(times)
+}
+
+/** Several in one. */
+export const ascending = (...times: number[][]): number[] => times.flat().sort((a, b) => a - b)
