@@ -1,23 +1,37 @@
-// Reports of the real floods, against tshark's own statistics of the same files; and of every capture, against ours.
+// Reports of the real floods, against tshark's own statistics of the same files and what the captures hold; and of
+// every capture, against our own parser.
 
 import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { type Test, test } from 'tap'
 
 import type { Incident, IncidentReport, PcapRingOptions, Traffic } from '../../src/index.js'
 import { captureNames, capturePath, noCaptures } from '../support/captures.js'
+import { udpPackets } from '../support/generate.js'
 import { noTool } from '../support/netns.js'
-import { replay, ringOf } from '../support/replay.js'
+import { type Asked, judgeOnset } from '../support/onset-evidence.js'
+import { parsePcap, timeOf } from '../support/pcap-file.js'
+import { pcapBytes, type RawPacket, toRaw, usOf } from '../support/recording.js'
+import { replay, ringOf, sectionCounts } from '../support/replay.js'
+import type { Passed } from '../support/streams.js'
 import { understood, wrongTraffic } from '../support/traffic.js'
 
 const skip = noCaptures || noTool('tshark')
 const cap = { packets: 1_000_000 }
 
-/** An incident that begins when the rate reaches `pps`, and is resolved at the recording's end. */
-async function incidentOf(t: Test, name: string, pps: number, options: PcapRingOptions = {}): Promise<IncidentReport> {
-  const ring = ringOf(t, { file: capturePath(name), cap, precision: 'nano', ...options })
+/** An incident that begins when the rate has reached `pps` in so many intervals, and is resolved at the recording's end. */
+async function incidentOf(
+  t: Test,
+  file: Buffer,
+  pps: number,
+  options: PcapRingOptions = {},
+  sustained = 1,
+): Promise<IncidentReport> {
+  const ring = ringOf(t, { file, cap, precision: 'nano', ...options })
   let incident: Incident | undefined
+  let reached = 0
   ring.on('stats', (stats) => {
-    if (stats.pps >= pps) incident ??= ring.freeze()
+    if (stats.pps >= pps && ++reached === sustained) incident = ring.freeze()
   })
   ring.on('warning', () => {})
   await replay(ring)
@@ -80,6 +94,7 @@ function hierarchy(statistics: string): Record<string, number> {
 }
 
 const fields = [
+  'frame.len',
   'ip.proto',
   'ip.frag_offset',
   'tcp.flags',
@@ -97,7 +112,7 @@ const fieldsOf = (file: string): Fields[] =>
     .filter(Boolean)
     .map((line) => {
       const [protocols = '', ...values] = line.split('\t')
-      const own = (name: string): boolean => name.startsWith('ip.') || !/:icmp(v6)?(:|$)/.test(protocols)
+      const own = (name: string): boolean => /^(ip|frame)\./.test(name) || !/:icmp(v6)?(:|$)/.test(protocols)
       return Object.fromEntries(fields.map((name, i) => [name, own(name) ? (values[i] ?? '') : ''])) as Fields
     })
 
@@ -168,60 +183,127 @@ const floods: Flood[] = [
   { name: 'ssdp.pcap', pps: 1, options: all },
 ]
 
+/** Sections by tshark's frames, and everything that its statistics say of the whole file. */
+function sameAsTshark(t: Test, report: IncidentReport, garbage = false): void {
+  const file = report.file as string
+  const { protocols, tcpFlags, sources, destinations, ports } = report.traffic as Traffic
+  const statistics = statisticsOf(file)
+  const packets = fieldsOf(file)
+  t.equal(packets.length, report.packets)
+  for (const { name, firstFrame, lastFrame, bytes } of report.sections) {
+    const lengths = packets.slice(firstFrame - 1, lastFrame).map((packet) => Number(packet['frame.len']))
+    t.equal(
+      lengths.reduce((sum, length) => sum + length, 0),
+      bytes,
+      `bytes of ${name}`,
+    )
+  }
+  const { tcp = 0, udp = 0, icmp = 0, icmpv6 = 0, data = 0 } = hierarchy(statistics)
+  const fragments = packets.filter((packet) => Number(packet['ip.frag_offset']) > 0).map((packet) => packet['ip.proto'])
+  const later = (protocol: string): number => fragments.filter((one) => one === protocol).length
+  t.strictSame(
+    { tcp: protocols.tcp, udp: protocols.udp, icmp: protocols.icmp },
+    { tcp: tcp + later('6'), udp: udp + later('17'), icmp: icmp + icmpv6 + later('1') },
+    `protocols; ${data} frames are later fragments`,
+  )
+  t.equal(
+    Object.values(protocols).reduce((sum, count) => sum + count, 0),
+    report.packets,
+  )
+
+  const ends = endpoints(statistics)
+  sameAddresses(
+    t,
+    sources,
+    ends.map(({ address, sent, sentBytes }) => ({ address, packets: sent, bytes: sentBytes })),
+  )
+  sameAddresses(
+    t,
+    destinations,
+    ends.map(({ address, received, receivedBytes }) => ({ address, packets: received, bytes: receivedBytes })),
+  )
+  t.strictSame(ports, portsIn(packets), 'ports')
+
+  // Of a TCP header that claims to be shorter than it can be, tshark shows no flags.
+  if (garbage) return
+  const flags = packets.flatMap((packet) => (packet['tcp.flags'] === '' ? [] : [Number(packet['tcp.flags'])]))
+  const having = (mask: number, value: number): number => flags.filter((byte) => (byte & mask) === value).length
+  t.strictSame(
+    tcpFlags,
+    {
+      syn: having(0x12, 0x02),
+      synack: having(0x12, 0x12),
+      ack: having(0x17, 0x10),
+      rst: having(4, 4),
+      fin: having(1, 1),
+    },
+    'TCP flags',
+  )
+}
+
+/** What passed, and how frames are found in it again: by their time and bytes, each behind the one before. */
+function whatPassed(recording: Buffer): { truth: Passed[]; which: NonNullable<Asked['which']> } {
+  const file = parsePcap(recording)
+  const places = new Map<string, number[]>()
+  const key = (time: bigint, data: Buffer): string => `${time} ${data.toString('latin1')}`
+  const truth = file.records.map((record, number): Passed => {
+    const time = timeOf(file, record)
+    const same = key(time, record.data)
+    places.set(same, [...(places.get(same) ?? []), number])
+    return { time, stream: 'calm', number, length: record.len, data: record.data }
+  })
+  let last = -1
+  const which = ({ time, data }: { time: bigint; data: Buffer }) => {
+    const number = places.get(key(time, data))?.find((place) => place > last)
+    if (number === undefined) return null
+    last = number
+    return { stream: 'calm', number } as const
+  }
+  return { truth, which }
+}
+
+const wrongIn = (
+  report: IncidentReport,
+  recording: Buffer,
+  { ring, statsInterval }: PcapRingOptions = {},
+): string[] => {
+  const { truth, which } = whatPassed(recording)
+  const interval = statsInterval === '50ms' ? 50 : 250
+  return judgeOnset(report, truth, { which, cap, packets: ring?.packets ?? 500, statsInterval: interval })
+}
+
+const comment = (t: Test, report: IncidentReport): void =>
+  t.comment(`${JSON.stringify(sectionCounts(report))}, onset at ${report.coverage.onsetAt}`)
+
 for (const { name, pps, options, garbage } of floods) {
   test(`${name}: as tshark counts`, { skip }, async (t) => {
-    const report = await incidentOf(t, name, pps, options)
-    const file = report.file as string
-    const { protocols, tcpFlags, sources, destinations, ports } = report.traffic as Traffic
-    t.comment(report.sections.map(({ name, packets }) => `${name} ${packets}`).join(', '))
-    t.strictSame(wrongTraffic(report), [])
+    const recording = readFileSync(capturePath(name))
+    const report = await incidentOf(t, recording, pps, options)
+    comment(t, report)
+    t.strictSame(wrongIn(report, recording, options), [])
+    sameAsTshark(t, report, garbage)
+  })
+}
 
-    const statistics = statisticsOf(file)
-    const packets = fieldsOf(file)
-    t.equal(packets.length, report.packets)
-    const { tcp = 0, udp = 0, icmp = 0, icmpv6 = 0, data = 0 } = hierarchy(statistics)
-    const fragments = packets
-      .filter((packet) => Number(packet['ip.frag_offset']) > 0)
-      .map((packet) => packet['ip.proto'])
-    const later = (protocol: string): number => fragments.filter((one) => one === protocol).length
-    t.strictSame(
-      { tcp: protocols.tcp, udp: protocols.udp, icmp: protocols.icmp },
-      { tcp: tcp + later('6'), udp: udp + later('17'), icmp: icmp + icmpv6 + later('1') },
-      `protocols; ${data} frames are later fragments`,
-    )
-    t.equal(
-      Object.values(protocols).reduce((sum, count) => sum + count, 0),
-      report.packets,
-    )
-
-    const ends = endpoints(statistics)
-    sameAddresses(
-      t,
-      sources,
-      ends.map(({ address, sent, sentBytes }) => ({ address, packets: sent, bytes: sentBytes })),
-    )
-    sameAddresses(
-      t,
-      destinations,
-      ends.map(({ address, received, receivedBytes }) => ({ address, packets: received, bytes: receivedBytes })),
-    )
-    t.strictSame(ports, portsIn(packets), 'ports')
-
-    // Of a TCP header that claims to be shorter than it can be, tshark shows no flags.
-    if (garbage) return
-    const flags = packets.flatMap((packet) => (packet['tcp.flags'] === '' ? [] : [Number(packet['tcp.flags'])]))
-    const having = (mask: number, value: number): number => flags.filter((byte) => (byte & mask) === value).length
-    t.strictSame(
-      tcpFlags,
-      {
-        syn: having(0x12, 0x02),
-        synack: having(0x12, 0x12),
-        ack: having(0x17, 0x10),
-        rst: having(4, 4),
-        fin: having(1, 1),
-      },
-      'TCP flags',
-    )
+// Real floods behind a calm, as they are met: those that last long enough to be an onset.
+for (const [name, onset] of [
+  ['flood-syn-spoofed-37841.pcap', 'watch'],
+  ['amp-tcp-synack-8000.pcap', undefined],
+  ['icmp-exactly-10000.pcap', 'watch'],
+  ['ip4-frag-garbage.pcap', 'watch'],
+] as const) {
+  test(`${name}, behind a calm`, { skip }, async (t) => {
+    const { records } = parsePcap(readFileSync(capturePath(name)))
+    const first = records[0] as RawPacket
+    const calm = toRaw(udpPackets({ pps: 100, count: 300, start: (usOf(first) - 3_000_000) / 1_000 }))
+    const recording = pcapBytes([...calm, ...records])
+    const report = await incidentOf(t, recording, 800, { statsInterval: '50ms', precision: 'micro' }, 6)
+    comment(t, report)
+    t.strictSame(wrongIn(report, recording, { statsInterval: '50ms' }), [])
+    sameAsTshark(t, report, name === 'ip4-frag-garbage.pcap')
+    if (onset === undefined) return
+    t.equal(report.coverage.onsetSource, onset)
+    t.match(sectionCounts(report), { 'pre-buffer': 300 })
   })
 }
 

@@ -3,8 +3,10 @@
 
 import type { Gap, IncidentReport, SectionName } from '../../src/types.js'
 import { type Frame, nsOf, readEvidence } from './evidence.js'
-import { type Passed, protocolOf, type Stream, whichOf } from './streams.js'
-import { wrongTraffic } from './traffic.js'
+import { headersOf } from './headers.js'
+import { parseCapture } from './pcapng-file.js'
+import { headersIn, type Passed, type Stream, whichOf } from './streams.js'
+import { countsOf, wrongTraffic } from './traffic.js'
 
 /** What the ring and the freeze were asked for, where it is not the default. Durations in ms. */
 export interface Asked {
@@ -17,7 +19,7 @@ export interface Asked {
   /** Packets are so large that `ring.bytes` is the bound: sections may have fewer. */
   bounded?: boolean
   /** Which packet a frame is, where the frames are not those of streams.ts. */
-  which?: (data: Buffer) => { stream: Stream; number: number } | null
+  which?: (frame: Frame) => { stream: Stream; number: number } | null
 }
 
 /** A frame of the file, and which of all that passed it is. */
@@ -83,7 +85,7 @@ export function placed(
   const found: Placed[] = []
   let last = -1
   for (const [i, frame] of frames.entries()) {
-    const told = which(frame.data)
+    const told = which(frame)
     const place = told ? places[told.stream][told.number] : undefined
     const passed = place === undefined ? undefined : truth[place]
     if (told === null || place === undefined || passed === undefined) {
@@ -329,12 +331,18 @@ function wrongStatistics(one: Case): string[] {
   }
   const during = truth.slice(frozen, resolved)
   const bytesOf = (all: readonly Passed[]): number => all.reduce((sum, { length }) => sum + length, 0)
-  const ofKind = (protocol: string): number => during.filter(({ stream }) => protocolOf[stream] === protocol).length
+  const { linkType } = parseCapture(report.file as string).header
+  const counts = countsOf(
+    during.map((passed) => ({
+      ...(passed.data ? headersOf(passed.data, linkType) : headersIn(passed)),
+      len: passed.length,
+    })),
+  )
   same('packets', statistics.packets, during.length)
   same('bytes', statistics.bytes, bytesOf(during))
-  same('protocols', statistics.protocols, { tcp: ofKind('tcp'), udp: ofKind('udp'), icmp: 0, other: 0 })
-  same('tcpFlags', statistics.tcpFlags, { syn: ofKind('tcp'), synack: 0, ack: 0, rst: 0, fin: 0 })
-  same('fragments', statistics.fragments, 0)
+  same('protocols', statistics.protocols, counts.protocols)
+  same('tcpFlags', statistics.tcpFlags, counts.tcpFlags)
+  same('fragments', statistics.fragments, counts.fragments)
 
   const { timeline } = statistics
   if (timeline.length > 600) wrong.push(`statistics.timeline: ${timeline.length} slots`)

@@ -1,6 +1,7 @@
 // Recordings of calm traffic and a flood that can be told apart, packet by packet, and the truth about what passed.
 
 import { defaultStart, ipv4Frame, synSequenceAt } from './generate.js'
+import type { Headers } from './headers.js'
 import { pcapBytes } from './recording.js'
 
 export type Stream = 'calm' | 'flood'
@@ -14,6 +15,8 @@ export interface Passed {
   number: number
   /** On the wire. */
   length: number
+  /** Where the frame is none of those made here. */
+  data?: Buffer
 }
 
 export interface StreamShape {
@@ -35,7 +38,6 @@ const kinds = {
   calm: { protocol: 17, numberAt: 42, mark: 0xca },
   flood: { protocol: 6, numberAt: 54, mark: 0xf1 },
 } as const
-export const protocolOf = { calm: 'udp', flood: 'tcp' } as const
 
 /** Lighter than a bigint for each of a million packets. */
 class PassedAt implements Passed {
@@ -117,8 +119,12 @@ export function recordingOfStreams(
 }
 
 /** Which packet of which stream a frame is; null where it is none of ours. */
-export function whichOf(data: Buffer): { stream: Stream; number: number } | null {
+export function whichOf({ data }: { data: Buffer }): { stream: Stream; number: number } | null {
   const stream: Stream = data[23] === 6 ? 'flood' : 'calm'
   const { numberAt, mark } = kinds[stream]
   return data[numberAt + 4] === mark ? { stream, number: data.readUInt32BE(numberAt) } : null
 }
+
+/** What its headers say. */
+export const headersIn = ({ stream }: Passed): Headers =>
+  stream === 'calm' ? { protocol: 'udp', fragment: false } : { protocol: 'tcp', flags: 0x02, fragment: false }

@@ -28,7 +28,10 @@ function packetsOf(report: IncidentReport): Seen[] {
   }))
 }
 
-function countsOf(packets: Seen[]): Pick<Traffic, 'protocols' | 'tcpFlags' | 'fragments' | 'sizes'> {
+/** Of packets whose headers are read. */
+export function countsOf(
+  packets: readonly (Headers & { len: number })[],
+): Pick<Traffic, 'protocols' | 'tcpFlags' | 'fragments' | 'sizes'> {
   const flags = packets.flatMap(({ flags }) => (flags === undefined ? [] : [flags]))
   const of = (protocol: string): number => count(packets, (packet) => packet.protocol === protocol)
   return {
