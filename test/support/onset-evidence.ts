@@ -14,7 +14,7 @@ export interface Asked {
   packets?: number
   lookback?: number
   cap?: { packets?: number; bytes?: number; duration?: number }
-  resolution?: { packets?: number; duration?: number }
+  resolution?: { packets?: number; duration?: number; reserve?: boolean }
   statsInterval?: number
   /** Packets are so large that `ring.bytes` is the bound: sections may have fewer. */
   bounded?: boolean
@@ -223,14 +223,17 @@ function wrongAfterwards(one: Case): string[] {
   }
   const [attack, resolution] = [placesOf(one, 'attack'), placesOf(one, 'resolution')]
   same('attack', runs(attack), run(frozen, frozen + attack.length))
-  if (report.capped === 'packets') same('capped at', frames.length, capPackets)
+  const { packets: most = 100, duration = 1_000, reserve = false } = asked.resolution ?? {}
+  if (report.capped === 'packets') {
+    const kept = reserve ? Math.min(most, capPackets) : 0
+    same('capped at', frames.length - resolution.length, capPackets - kept)
+  }
   if (report.capped === 'duration') {
     const end = nsOf(report.frozenAt) + BigInt(capDuration ?? 0) * 1_000_000n
     same('attack until the cap', frozen + attack.length, Math.min(resolved, passedBefore(clock, end)))
   }
-  if (report.capped === null || resolution.length > 0) same('attack until', frozen + attack.length, resolved)
+  if (report.capped === null) same('attack until', frozen + attack.length, resolved)
 
-  const { packets: most = 100, duration = 1_000 } = asked.resolution ?? {}
   const end = passedBefore(clock, nsOf(report.resolvedAt) + BigInt(duration) * 1_000_000n)
   const room = report.capped === 'bytes' ? resolution.length : capPackets - (frames.length - resolution.length)
   // After a recording's end no more packet time passes.

@@ -53,6 +53,10 @@ class PassedAt implements Passed {
   }
 }
 
+/** The first 16 bits of the addresses of a flood, and where the others stand. */
+const floodNetwork = 0xc612
+const floodAddressAt = 28
+
 function templateOf(stream: Stream, size: number): Buffer {
   const { protocol, numberAt, mark } = kinds[stream]
   const frame = ipv4Frame(protocol, size)
@@ -61,6 +65,11 @@ function templateOf(stream: Stream, size: number): Buffer {
     frame.writeUInt16BE(9, 36)
     frame.writeUInt16BE(Math.min(size - 34, 0xffff), 38)
   } else {
+    const ones = ~frame.readUInt16BE(24) & 0xffff
+    const before = frame.readUInt16BE(26) + frame.readUInt16BE(floodAddressAt)
+    frame.writeUInt16BE(floodNetwork, 26)
+    frame.writeUInt16BE(0, floodAddressAt)
+    frame.writeUInt16BE(checksum(ones - before + floodNetwork + 2 * 0xffff), 24)
     frame.writeUInt16BE(80, 36)
     frame.set([5 << 4, 0x02], 46)
     frame.writeUInt16BE(65_535, 48)
@@ -69,20 +78,21 @@ function templateOf(stream: Stream, size: number): Buffer {
   return frame
 }
 
+/** Of a sum of 16-bit words. */
+function checksum(sum: number): number {
+  const folded = (sum & 0xffff) + (sum >>> 16)
+  return ~(folded + (folded >>> 16)) & 0xffff
+}
+
 /** What differs from one frame to the next, where the frame begins at `at`. */
-function writeNumber(file: Buffer, at: number, stream: Stream, number: number): void {
+function writeNumber(file: Buffer, at: number, stream: Stream, number: number, ones: number): void {
   file.writeUInt32BE(number, at + kinds[stream].numberAt)
   if (stream === 'calm') return
+  const address = number & 0xfff
   file.writeUInt32BE(number, at + synSequenceAt)
   file.writeUInt16BE(1_024 + (number % 60_000), at + 34)
-  const source = 0xc6120000 + (number & 0xfff)
-  // The checksum follows the source address by RFC 1624.
-  let sum = ~file.readUInt16BE(at + 24) & 0xffff
-  for (const place of [26, 28]) sum += ~file.readUInt16BE(at + place) & 0xffff
-  file.writeUInt32BE(source, at + 26)
-  for (const place of [26, 28]) sum += file.readUInt16BE(at + place)
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16)
-  file.writeUInt16BE(~sum & 0xffff, at + 24)
+  file.writeUInt16BE(address, at + floodAddressAt)
+  file.writeUInt16BE(checksum(ones + address), at + 24)
 }
 
 /** A .pcap of microseconds; of packets at the same time those of the calm come first. */
@@ -97,6 +107,7 @@ export function recordingOfStreams(
   const file = Buffer.allocUnsafe(bytes)
   file.set(pcapBytes([]))
   const templates = { calm: templateOf('calm', calm.size ?? 64), flood: templateOf('flood', flood.size ?? 64) }
+  const ones = ~templates.flood.readUInt16BE(24) & 0xffff
   const truth: Passed[] = []
   const next = { calm: 0, flood: 0 }
   for (let at = 24; at < bytes; ) {
@@ -111,7 +122,7 @@ export function recordingOfStreams(
     file.writeUInt32LE(kept, at + 8)
     file.writeUInt32LE(frame.length, at + 12)
     file.set(kept === frame.length ? frame : frame.subarray(0, kept), at + 16)
-    writeNumber(file, at + 16, stream, number)
+    writeNumber(file, at + 16, stream, number, ones)
     truth.push(new PassedAt(us, stream, number, frame.length))
     at += 16 + kept
   }
