@@ -1,13 +1,16 @@
 // What bounds a file and the ring, with an onset kept: caps, odd ring sizes, cut packets, large packets.
 
+import { once } from 'node:events'
+import { join } from 'node:path'
 import { type Test, test } from 'tap'
 
-import type { CapOptions, IncidentReport, PcapRingOptions } from '../../src/index.js'
+import type { CapOptions, DumpReport, Incident, IncidentReport, PcapRingOptions } from '../../src/index.js'
+import { nsOf } from '../support/evidence.js'
 import { frozenAt, inSection } from '../support/freezes.js'
 import { arrivals } from '../support/generate.js'
 import { type Asked, judgeOnset, placed } from '../support/onset-evidence.js'
-import { sectionCounts } from '../support/replay.js'
-import { type Recording, recordingOfStreams } from '../support/streams.js'
+import { fileOf, ringOf, scratch, sectionCounts } from '../support/replay.js'
+import { type Recording, recordingOfStreams, whichOf } from '../support/streams.js'
 
 const recording = recordingOfStreams(
   { times: arrivals({ pps: 1_000, for: 5 }) },
@@ -162,4 +165,34 @@ test('a resolution section that the cap left room for: what is missing before it
   const [report] = reports as [IncidentReport]
   t.strictSame(judgeOnset(report, recording.truth, { cap, resolution, statsInterval: 50 }), [])
   t.match(sectionCounts(report), { attack: 100, resolution: 100 })
+})
+
+test('dump() holds the newest, whatever onset is kept; a manual capture holds nothing from before', async (t) => {
+  const directory = scratch(t)
+  const ring = ringOf(t, { file: recording.file, directory, statsInterval: '50ms' })
+  const made: { dump?: DumpReport; manual?: Incident } = {}
+  ring.on('stats', async ({ time }) => {
+    if (made.manual !== undefined || nsOf(time) < (recording.truth[0]?.time ?? 0n) + 4_000_000_000n) return
+    made.manual = ring.capture({ cap: { packets: 200 } })
+    made.dump = await ring.dump(join(directory, 'dump.pcap'))
+  })
+  const end = once(ring, 'end')
+  await ring.start()
+  await end
+  const newest = recording.truth.findIndex(({ time }) => time >= (recording.truth[0]?.time ?? 0n) + 4_000_000_000n)
+  const numbers = (path: string): (number | undefined)[] =>
+    fileOf(path).records.map((record) => whichOf(record)?.number)
+  const passed = (from: number, to: number): number[] => recording.truth.slice(from, to).map(({ number }) => number)
+  t.equal(made.dump?.packets, 500)
+  t.strictSame(numbers(made.dump?.file as string), passed(newest - 500, newest))
+  const report = await (made.manual as Incident).finished
+  t.strictSame(sectionCounts(report), { capture: 200 })
+  t.strictSame(numbers(report.file as string), passed(newest, newest + 200))
+})
+
+test('a flood that the filter leaves out is none', async (t) => {
+  const calm = { file: recording.file, truth: recording.truth.filter(({ stream }) => stream === 'calm') }
+  const { reports, onsets } = await frozenAt(t, calm, [4, 4.9], { filter: 'udp' })
+  t.strictSame(onsets, [])
+  for (const report of reports) t.strictSame(judgeOnset(report, calm.truth, { statsInterval: 50 }), [])
 })
