@@ -42,7 +42,7 @@ const scenarios: Scenario[] = [
   {
     name: 'a ramp',
     recording: recordingOfStreams(calm, {
-      times: arrivals({ pps: ramp('exponential', 1, 60_000, 12, 3), from: 12, for: 3 }),
+      times: arrivals({ pps: ramp('linear', 0, 60_000, 12, 3), from: 12, for: 3 }),
       size: 65,
     }),
     at: 14.8,

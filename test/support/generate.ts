@@ -113,15 +113,29 @@ const none = (): number => {
   throw new Error('random numbers are wanted')
 }
 
+/** Steps in which a rate is followed that changes, in seconds. */
+const rateStep = 0.001
+
+/** When `packets` will have come that come at this rate from `time` on. */
+function timeOfPackets(packets: number, rate: (seconds: number) => number, time: number): number {
+  let left = packets
+  for (;;) {
+    const now = rate(time)
+    if (left <= now * rateStep) return time + left / now
+    left -= now * rateStep
+    time += rateStep
+  }
+}
+
 /** When packets come, in whole µs from the recording's beginning on, ascending. The first comes at `from` exactly. */
 export function arrivals({ pps, from = 0, for: seconds, spacing = 'even', next = none }: Arrivals): number[] {
-  const rate = typeof pps === 'number' ? () => pps : pps
   const times: number[] = []
-  const step = (mean: number): number => (spacing === 'even' ? mean : -Math.log(1 - next()) * mean)
   for (let time = from; time < from + seconds; ) {
     const burst = spacing === 'bursty' ? 10 + Math.floor(next() * 41) : 1
-    for (let i = 0; i < burst; i++) times.push(Math.floor(time * 1e6) + i)
-    time += step(burst / rate(time))
+    // A little more than nothing, so that what adds up to a whole µs is one.
+    for (let i = 0; i < burst; i++) times.push(Math.floor(time * 1e6 + 0.01) + i)
+    const packets = spacing === 'even' ? burst : -Math.log(1 - next()) * burst
+    time = typeof pps === 'number' ? time + packets / pps : timeOfPackets(packets, pps, time)
   }
   return spacing === 'bursty' ? ascending(times) : times
 }
