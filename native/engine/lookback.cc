@@ -16,19 +16,31 @@ constexpr uint64_t kBehindSuspicion = 384;
 // What is looked at on both sides of it once the rate of the rise is known.
 constexpr uint64_t kBeforeOnset = 256;
 constexpr uint64_t kBehindOnset = 160;
-// Of a small ring more is held than it shows, for that look.
+// Of a small ring more is held than it shows, for that look; and of any ring more on both sides, as the onset may move, so
+// far as the ring, what is held and the history have room for it.
 constexpr uint64_t kFewestHeld = 64;
+constexpr uint64_t kMostSlack = 64;
+// How much less likely than the most likely first packet a later one may be, in nats: one to 400.
+constexpr double kMargin = 6;
+// A burst: gaps of less than this share of the mean one of the rise; and a silence behind it: so many mean ones.
+constexpr double kBurstGap = 1.0 / 4;
+constexpr double kSilence = 3;
+constexpr size_t kLeastBurst = 4;
+constexpr size_t kMostBurst = 64;
 // Shares of ring.bytes: what is held from before the onset, and from it on; a ring's worth of packets and half a one fit
 // in beside a ring full, at 1514 bytes each.
 constexpr double kShareBefore = 3.0 / 8;
 constexpr double kShareBehind = 3.0 / 16;
 constexpr double kShareOfHistory = 1.0 / 8;
+// And a rise is suspected while what it has brought is no more than this.
+constexpr double kShareSuspected = 1.0 / 8;
 
-// An edge: over so many packets from the change on the rate is near the threshold. A ramp is still far below it.
+// An edge: over so many packets, or this time, from the change on the rate is near the threshold. A ramp is still far below it.
 constexpr size_t kEdgePackets = 32;
+constexpr int64_t kEdgeNs = 5 * kNsPerMs;  // and no less than this, as packets come in bursts
 constexpr double kEdgeShare = 0.7;
 // And how much a ramp grows until it is confirmed, at least.
-constexpr double kRampGrowth = 1.8;
+constexpr double kRampGrowth = 1.25;
 // A slower ramp: over the packets and the time before the change the rate was this share of the threshold already.
 constexpr size_t kPacketsBeforeEdge[] = {32, 128};
 constexpr double kRaisedBefore = 0.5;
@@ -47,7 +59,7 @@ Lookback::Lookback(const Config& config, PacketRing* ring, const TrafficCounters
       totals_(totals),
       loss_(loss),
       listener_(listener),
-      watch_(config.onset, config.lookback_ns),
+      watch_(config.onset, config.lookback_ns, static_cast<double>(config.ring_bytes) * kShareSuspected),
       history_(std::min(ThinHistory::kMost, config.ring_packets / 2),
                static_cast<size_t>(static_cast<double>(config.ring_bytes) * kShareOfHistory), config.largest_packet,
                config.lookback_ns),
@@ -89,6 +101,8 @@ void Lookback::AdvanceTo(int64_t time_ns) {
        event = watch_.EndSlots(time_ns, counts)) {
     Act(event);
   }
+  // What a suspicion that was dropped just now had held may belong to another.
+  if (watch_.Alarmed(time_ns)) Suspect(time_ns, counts);
   if (!watch_.rising()) watch_.WakeAt(history_.next_ns());
 }
 
@@ -129,25 +143,52 @@ void Lookback::See(uint64_t first, uint64_t end) {
   }
 }
 
-// The most likely first packet of a rate of `after` behind one of `before`, given all packets seen and no other change:
-// the largest sum of log-likelihood ratios from it to the last. Bytes are taken for events like packets.
-size_t Lookback::ChangePoint(Measure measure, double before, double after) const {
+// The first packet of a rate of `after` behind one of `before`, given all packets seen and no other change: the largest sum
+// of log-likelihood ratios from it to the last is the most likely one, and the latest of those that are not much less likely
+// is taken, as no packet of the calm is to pass for one of the rise. Bytes are taken for events like packets.
+size_t Lookback::ChangePoint(Measure measure, double before, double after) {
   constexpr double kLeastBefore = 0.01;
   before = std::max(before, after * kLeastBefore);
   const double gain = std::log(after / before);
   const double cost_per_ns = (after - before) / 1e9;
-  size_t best = seen_count_ - 1;
-  double best_score = -INFINITY;
+  double best = -INFINITY;
   double score = 0;
+  double units = 0;
   for (size_t i = seen_count_; i-- > 0;) {
-    score += (measure == Measure::kPackets ? 1.0 : seen_[i].len) * gain;
-    if (score > best_score) {
-      best_score = score;
-      best = i;
-    }
+    const double unit = measure == Measure::kPackets ? 1.0 : seen_[i].len;
+    units += unit;
+    score += unit * gain;
+    scores_[i] = score;
+    best = std::max(best, score);
     if (i > 0) score -= cost_per_ns * static_cast<double>(std::max<int64_t>(0, seen_[i].time_ns - seen_[i - 1].time_ns));
   }
-  return best;
+  const double margin = kMargin * units / static_cast<double>(seen_count_);
+  size_t latest = seen_count_ - 1;
+  while (latest > 0 && scores_[latest] < best - margin) --latest;
+  return BehindBurstOfCalm(latest, seen_count_ * after / units);
+}
+
+// How many packets from `first` on come so close together that a rate of `pps` does not explain it.
+size_t Lookback::BurstFrom(size_t first, double pps) const {
+  const double most_ns = kBurstGap * 1e9 / pps;
+  size_t end = first + 1;
+  while (end < seen_count_ && static_cast<double>(seen_[end].time_ns - seen_[end - 1].time_ns) < most_ns) ++end;
+  return end - first;
+}
+
+// Where the calm comes in bursts, one of them right before the rise is taken for its first packets. It is none of them if
+// there was one as large before, and behind it a silence that the rise, `pps`, does not have.
+size_t Lookback::BehindBurstOfCalm(size_t at, double pps) const {
+  const size_t burst = BurstFrom(at, pps);
+  const size_t behind = at + burst;
+  if (burst < kLeastBurst || burst > kMostBurst || behind >= seen_count_) return at;
+  if (static_cast<double>(seen_[behind].time_ns - seen_[behind - 1].time_ns) < kSilence * 1e9 / pps) return at;
+  for (size_t i = 0; i < at;) {
+    const size_t earlier = BurstFrom(i, pps);
+    if (earlier >= burst * 3 / 4 && i + earlier <= at) return behind;
+    i += earlier;
+  }
+  return at;
 }
 
 void Lookback::Suspect(int64_t time_ns, const OnsetWatch::Counts& before) {
@@ -165,18 +206,26 @@ void Lookback::Suspect(int64_t time_ns, const OnsetWatch::Counts& before) {
   uint64_t bytes_behind = 0;
   for (size_t i = at; i < seen_count_; ++i) bytes_behind += std::min(seen_[i].caplen, ring_->largest());
   const auto most_before = static_cast<uint64_t>(static_cast<double>(ring_bytes_) * kShareBefore);
+  const uint64_t slack = Slack();
   uint64_t first = oldest;
   RecordWalker walker(ring_->oldest());
   while (first < onset_number_ &&
-         (onset_number_ - first > ring_packets_ || bytes - bytes_behind > most_before)) {
+         (onset_number_ - first > ring_packets_ + slack || bytes - bytes_behind > most_before)) {
     const RecordHeader header = walker.Header(kIgnoreSlab);
     bytes -= header.caplen;
     walker.Skip(header, kIgnoreSlab);
     ++first;
   }
   const auto most_behind = static_cast<uint64_t>(static_cast<double>(ring_bytes_) * kShareBehind);
-  ring_->Hold(walker.cursor(), first, bytes, onset_number_ + std::max<uint64_t>(ring_packets_ / 2, kFewestHeld),
+  ring_->Hold(walker.cursor(), first, bytes, onset_number_ + std::max<uint64_t>(ring_packets_ / 2, kFewestHeld) + slack,
               bytes - bytes_behind + most_behind);
+}
+
+uint64_t Lookback::Slack() const {
+  const uint64_t mean_size = ring_->bytes() / ring_->packets() + 1;
+  const uint64_t room = ring_bytes_ / mean_size;
+  const uint64_t needed = 2 * ring_packets_ + ring_packets_ / 2 + ThinHistory::kMost;
+  return room <= needed ? 0 : std::min(kMostSlack, (room - needed) / 2);
 }
 
 // The rise holds. Now that its rate is known, its first packet is placed again, among those that are held.
@@ -200,6 +249,7 @@ void Lookback::Confirm() {
     return;
   }
   kept_ = true;
+  ring_->Trim(rise_number_ - std::min<uint64_t>(rise_number_, ring_packets_), rise_number_ + ring_packets_ / 2);
   ring_->SetMaxPackets(ring_packets_);
   onset_number_ = rise_number_;
   onset_ns_ = seen_[at].time_ns;
@@ -233,7 +283,8 @@ bool Lookback::HasEdge(size_t at, size_t before) const {
   raised_before &= raised_since(slot);
   if (raised_before) return false;
 
-  const size_t last = std::min(at + kEdgePackets, seen_count_ - 1);
+  size_t last = std::min(at + kEdgePackets, seen_count_ - 1);
+  while (last + 1 < seen_count_ && seen_[last].time_ns - seen_[at].time_ns < kEdgeNs) ++last;
   const bool sharp = last == at || RateOf(at, last) >= threshold * kEdgeShare;
   const double growth = Of(watch_.last_rate(), measure) / Of(watch_.first_rate(), measure);
   return sharp || growth < kRampGrowth;

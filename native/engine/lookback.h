@@ -71,12 +71,15 @@ class Lookback {
   void Look(const Packet& packet);
   void Act(OnsetWatch::Event event);
   void Suspect(int64_t time_ns, const OnsetWatch::Counts& before);
+  uint64_t Slack() const;
   void Confirm();
   void LetGo();
   OnsetWatch::Counts Counts() const;
   void Sample(const Packet& packet);
   void See(uint64_t first, uint64_t end);
-  size_t ChangePoint(OnsetWatch::Measure measure, double before, double after) const;
+  size_t ChangePoint(OnsetWatch::Measure measure, double before, double after);
+  size_t BurstFrom(size_t first, double pps) const;
+  size_t BehindBurstOfCalm(size_t at, double pps) const;
   bool HasEdge(size_t at, size_t before) const;
   double RateOf(size_t first, size_t last) const;
 
@@ -99,6 +102,7 @@ class Lookback {
   // Packets looked at again to place a change: from number seen_first_ on.
   static constexpr size_t kMostSeen = 512;
   std::array<Seen, kMostSeen> seen_;
+  std::array<double, kMostSeen> scores_;  // of each as the first of the rise
   size_t seen_count_ = 0;
   uint64_t seen_first_ = 0;
 };

@@ -228,6 +228,50 @@ void PacketRing::StopGrowing() {
   held_last_ = tail_.slab;
 }
 
+void PacketRing::Trim(uint64_t first, uint64_t end) {
+  const auto ignore = [](Slab*) {};
+  RecordWalker walker(held_begin_);
+  for (; held_first_ < first; ++held_first_) {
+    const RecordHeader header = walker.Header(ignore);
+    walker.Skip(header, ignore);
+    if (held_first_ < oldest_number()) outside_bytes_ -= header.caplen;
+  }
+  // The record may begin in the slab behind.
+  if (held_first_ < held_end()) walker.Header(ignore);
+  for (Slab* slab = held_begin_.slab; slab != walker.cursor().slab && outside_slabs_ > 0; --outside_slabs_) {
+    Slab* const following = slab->next;
+    LeaveLog(slab);
+    slab = following;
+  }
+  held_begin_ = walker.cursor();
+  left_first_ = outside_slabs_ > 0;
+
+  if (growing_ && pushed_ < end) {
+    stop_ = end;
+    return;
+  }
+  if (growing_) StopGrowing();
+  if (held_end_ <= end) return;
+  walker = RecordWalker(Find(end - 1));
+  walker.Skip(walker.Header(ignore), ignore);
+  Slab* const last = walker.cursor().slab;
+  for (uint64_t number = end; number < std::min(held_end_, oldest_number()); ++number) {
+    const RecordHeader header = walker.Header(ignore);
+    walker.Skip(header, ignore);
+    outside_bytes_ -= header.caplen;
+  }
+  held_end_ = end;
+  held_last_ = last;
+  size_t kept = 1;
+  for (Slab* slab = held_begin_.slab; slab != last; slab = slab->next) ++kept;
+  left_last_ = outside_slabs_ >= kept;
+  for (Slab* slab = last->next; outside_slabs_ > kept; --outside_slabs_) {
+    Slab* const following = slab->next;
+    LeaveLog(slab);
+    slab = following;
+  }
+}
+
 void PacketRing::Release() {
   if (!holding_) return;
   const bool contiguous = held_first_ < oldest_number() && oldest_number() <= held_end();

@@ -67,6 +67,8 @@ class PacketRing {
   // Holds what begins at `begin` (packet `first`, in the ring) and grows with the log, until packet `stop` is the next or
   // the next would make it more than `stop_bytes`. `bytes`: those from `begin` on. In O(1): the ring's slabs stay where they are.
   void Hold(Cursor begin, uint64_t first, uint64_t bytes, uint64_t stop, uint64_t stop_bytes);
+  // Holds no more than packets `first` to before `end`, as far as it holds them; it may still grow up to there.
+  void Trim(uint64_t first, uint64_t end);
   // Lets go. What has left the ring becomes its oldest again, as if it had never been held, or is given back if packets
   // between are gone.
   void Release();

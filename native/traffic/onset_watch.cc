@@ -19,6 +19,7 @@ constexpr double kShareThatLasts = 0.5;  // of the threshold: hysteresis
 // A suspicion is worth so many packets more than the reference rate explains. By Lorden's bound a Poisson stream at the
 // baseline comes to it by chance once in factor^24 packets; traffic in bursts does so all the time, and it costs nothing.
 constexpr double kBurst = 24;
+constexpr double kLeastBurst = 2;
 constexpr double kLeastMeanSize = 512;
 // A baseline near silence counts as this share of the threshold, or no single packet could be explained.
 constexpr double kLeastBaseline = 0.01;
@@ -31,8 +32,8 @@ double ReferenceRate(double baseline, double threshold) {
 
 }  // namespace
 
-OnsetWatch::OnsetWatch(const OnsetThresholds& thresholds, int64_t keep_ns)
-    : thresholds_(thresholds), keep_ns_(keep_ns) {}
+OnsetWatch::OnsetWatch(const OnsetThresholds& thresholds, int64_t keep_ns, double burst_bytes)
+    : thresholds_(thresholds), keep_ns_(keep_ns), burst_bytes_(burst_bytes) {}
 
 void OnsetWatch::Begin(int64_t time_ns, const Counts& counts) {
   begun_ = true;
@@ -210,9 +211,10 @@ void OnsetWatch::Arm() {
   const double byte_ns = std::min(1e9 / ReferenceRate(baseline_.bytes, threshold_.bytes), kLongestIncrementNs / 1'000);
   const double mean_size = std::max(kLeastMeanSize, baseline_.packets > 0 ? baseline_.bytes / baseline_.packets : 0);
   packets_.increment = static_cast<uint64_t>(packet_ns);
-  packets_.depth_ns = static_cast<int64_t>(kBurst * packet_ns);
+  const double burst = std::clamp(burst_bytes_ / mean_size, kLeastBurst, kBurst);
+  packets_.depth_ns = static_cast<int64_t>(burst * packet_ns);
   bytes_.increment = static_cast<uint64_t>(byte_ns * (1 << kFraction));
-  bytes_.depth_ns = static_cast<int64_t>(kBurst * mean_size * byte_ns);
+  bytes_.depth_ns = static_cast<int64_t>(burst * mean_size * byte_ns);
 }
 
 // What passes fills nothing.

@@ -38,8 +38,9 @@ class OnsetWatch {
   enum class Event { kNone, kConfirmed, kDropped, kOver };
   enum class Measure { kPackets, kBytes };
 
-  // `keep_ns`: for how long after the raised rate a confirmed rise is still remembered.
-  OnsetWatch(const OnsetThresholds& thresholds, int64_t keep_ns);
+  // `keep_ns`: for how long after the raised rate a confirmed rise is still remembered. `burst_bytes`: no more than these have
+  // passed, of packets at their mean size, when a rise is suspected.
+  OnsetWatch(const OnsetThresholds& thresholds, int64_t keep_ns, double burst_bytes);
 
   // For every packet. True: it has to be looked at, by EndSlots and then Alarmed.
   bool Passes(int64_t time_ns, uint32_t len) {
@@ -129,6 +130,7 @@ class OnsetWatch {
 
   const OnsetThresholds thresholds_;
   const int64_t keep_ns_;
+  const double burst_bytes_;
   State state_ = State::kCalm;
   bool begun_ = false;
 
