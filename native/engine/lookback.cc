@@ -20,8 +20,8 @@ constexpr uint64_t kBehindOnset = 160;
 // far as the ring, what is held and the history have room for it.
 constexpr uint64_t kFewestHeld = 64;
 constexpr uint64_t kMostSlack = 64;
-// How much less likely than the most likely first packet a later one may be, in nats: one to 400.
-constexpr double kMargin = 6;
+// How much less likely than the most likely first packet a later one may be, in nats: one to 20.
+constexpr double kMargin = 3;
 // A burst: gaps of less than this share of the mean one of the rise; and a silence behind it: so many mean ones.
 constexpr double kBurstGap = 1.0 / 4;
 constexpr double kSilence = 3;
@@ -36,13 +36,14 @@ constexpr double kShareOfHistory = 1.0 / 8;
 constexpr double kShareSuspected = 1.0 / 8;
 
 // An edge: over so many packets, or this time, from the change on the rate is near the threshold. A ramp is still far below it.
-constexpr size_t kEdgePackets = 32;
+constexpr size_t kEdgePackets = 64;
 constexpr int64_t kEdgeNs = 5 * kNsPerMs;  // and no less than this, as packets come in bursts
 constexpr double kEdgeShare = 0.7;
-// And how much a ramp grows until it is confirmed, at least.
+// And how much a ramp grows until it is confirmed, at least; or it has become so many times what it was right behind its edge.
 constexpr double kRampGrowth = 1.25;
-// A slower ramp: over the packets and the time before the change the rate was this share of the threshold already.
-constexpr size_t kPacketsBeforeEdge[] = {32, 128};
+constexpr double kSteepGrowth = 4;
+// A slower ramp: over the packets seen before the change, if they are so many, the rate was this share of the threshold already.
+constexpr size_t kFewestBefore = 128;
 constexpr double kRaisedBefore = 0.5;
 
 double Of(const OnsetWatch::Rates& rates, Measure measure) {
@@ -272,21 +273,16 @@ double Lookback::RateOf(size_t first, size_t last) const {
 bool Lookback::HasEdge(size_t at, size_t before) const {
   const Measure measure = watch_.measure();
   const double threshold = Of(watch_.threshold(), measure);
-  const auto raised_since = [&](size_t first) { return RateOf(first, at) >= threshold * kRaisedBefore; };
-  // It is older than all that is seen.
-  if (at < kPacketsBeforeEdge[0] && before >= kPacketsBeforeEdge[1]) return false;
-  bool raised_before = true;
-  for (const size_t packets : kPacketsBeforeEdge) raised_before &= at >= packets && raised_since(at - packets);
-  size_t slot = at;
-  while (slot > 0 && seen_[at].time_ns - seen_[slot].time_ns < OnsetWatch::kSlotNs) --slot;
-  // If all that is seen lies within it, it is as dense as it can be.
-  raised_before &= raised_since(slot);
-  if (raised_before) return false;
+  // It is older than all that is seen, or the rate had come half the way before it.
+  if (at < kFewestBefore / 4 && before >= kFewestBefore) return false;
+  if (at >= kFewestBefore && RateOf(0, at) >= threshold * kRaisedBefore) return false;
 
   size_t last = std::min(at + kEdgePackets, seen_count_ - 1);
   while (last + 1 < seen_count_ && seen_[last].time_ns - seen_[at].time_ns < kEdgeNs) ++last;
-  const bool sharp = last == at || RateOf(at, last) >= threshold * kEdgeShare;
-  const double growth = Of(watch_.last_rate(), measure) / Of(watch_.first_rate(), measure);
+  const double edge_rate = last == at ? INFINITY : RateOf(at, last);
+  const double last_rate = Of(watch_.last_rate(), measure);
+  const bool sharp = edge_rate >= threshold * kEdgeShare && edge_rate * kSteepGrowth >= last_rate;
+  const double growth = last_rate / Of(watch_.first_rate(), measure);
   return sharp || growth < kRampGrowth;
 }
 

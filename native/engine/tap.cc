@@ -1,6 +1,7 @@
 #include "engine/tap.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace pcap_ring {
 namespace {
@@ -128,7 +129,7 @@ void Tap::Record(const Packet& packet, Cursor at, bool congested, const LossMark
   file_bytes_ += size;
   section_begun_ = true;
   if (any_packet_) {
-    if (unplaced_writer_loss_ > 0 || loss != loss_last_) SeeGap(packet.time_ns(), loss);
+    if (left_out_ > 0 || unplaced_writer_loss_ > 0 || loss != loss_last_) SeeGap(packet.time_ns(), loss);
   } else {
     any_packet_ = true;
     loss_first_ = loss;
@@ -146,6 +147,7 @@ void Tap::Record(const Packet& packet, Cursor at, bool congested, const LossMark
 
 // Between the packet recorded last and one of `time_ns`.
 void Tap::SeeGap(int64_t time_ns, const LossMarks::Totals& loss) {
+  if (left_out_ > 0) gaps_.Add({last_ns_, time_ns, std::exchange(left_out_, 0), true, true, GapReason::kRing});
   summary_.writer_loss += unplaced_writer_loss_;
   if (unplaced_writer_loss_ > 0) {
     gaps_.Add({last_ns_, time_ns, unplaced_writer_loss_, true, true, GapReason::kRing});

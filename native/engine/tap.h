@@ -53,7 +53,11 @@ class Tap {
 
   // A packet was pushed at `at`. `congested`: the writer lags too far behind.
   void OnPacket(const Packet& packet, Cursor at, bool congested, const LossMarks::Totals& loss) {
-    if (state_ == State::kAttack || state_ == State::kResolution) Record(packet, at, congested, loss);
+    if (state_ == State::kAttack || state_ == State::kResolution) {
+      Record(packet, at, congested, loss);
+    } else if (state_ == State::kCapped) {
+      ++left_out_;
+    }
   }
   // Pins what the open span grows by.
   void OnNewSlab(Slab* slab) {
@@ -115,6 +119,7 @@ class Tap {
   std::deque<TapMessage> outbox_;
 
   uint64_t unplaced_writer_loss_ = 0;  // counted once a later packet is recorded: only then it lies between two
+  uint64_t left_out_ = 0;  // after the cap; told of once a packet of the resolution is recorded
   bool any_packet_ = false;
   int64_t last_ns_ = 0;  // the packet recorded last
   Gaps gaps_;

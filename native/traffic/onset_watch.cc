@@ -20,7 +20,7 @@ constexpr double kShareThatLasts = 0.5;  // of the threshold: hysteresis
 // baseline comes to it by chance once in factor^24 packets; traffic in bursts does so all the time, and it costs nothing.
 constexpr double kBurst = 24;
 constexpr double kLeastBurst = 2;
-constexpr double kLeastMeanSize = 512;
+constexpr double kLeastMeanSize = 128;
 // A baseline near silence counts as this share of the threshold, or no single packet could be explained.
 constexpr double kLeastBaseline = 0.01;
 constexpr double kLongestIncrementNs = 1e9;
@@ -164,8 +164,13 @@ bool OnsetWatch::ConfirmEarly() {
 }
 
 bool OnsetWatch::Suspect(int64_t time_ns, const Counts& counts) {
-  const bool stays = state_ == State::kSuspected && raised_count_ > slot_count_ - raised_count_;
-  packets_.armed = bytes_.armed = false;
+  const bool packets = packets_.Over(time_ns);
+  const bool bytes = bytes_.Over(time_ns);
+  // A bucket that has not been empty since it gave the suspicion goes on giving it.
+  const bool goes_on = (!packets && !packets_.armed) || (!bytes && !bytes_.armed);
+  const bool stays = state_ == State::kSuspected && (goes_on || raised_count_ > slot_count_ - raised_count_);
+  packets_.armed &= !packets;
+  bytes_.armed &= !bytes;
   if (stays) return false;
   if (time_ns > slot_start_ns_) {
     unlearned_.packets += static_cast<double>(counts.packets - slot_counts_.packets);
