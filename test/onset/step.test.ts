@@ -26,13 +26,17 @@ function wrongStep(report: IncidentReport, { truth }: Recording): string[] {
   }
 
   // All before the first flood packet are calm: without a hole up to it means that they are the places right before.
-  const calm = inSection(frames, 'pre-buffer').filter(({ place }) => place < flood)
+  // Where the onset was placed among calm packets that came right before the flood, these open its section.
+  const before = inSection(frames, 'pre-buffer').filter(({ place }) => place < flood)
+  const onset = inSection(frames, 'onset')
+  const opening = onset.filter(({ place }) => place < flood)
+  const calm = [...before, ...opening]
   const least = Math.ceil(0.9 * Math.min(ring, flood))
-  check(calm.length >= least, `${calm.length} calm packets from before, at least ${least} are wanted`)
+  check(before.length >= least, `${before.length} calm packets from before, at least ${least} are wanted`)
+  check(opening.length <= 50, `${opening.length} calm packets open the onset`)
   check(calm.at(-1)?.place === flood - 1, `the calm ends at ${calm.at(-1)?.place}, the flood begins at ${flood}`)
   check(calm.at(-1)?.place === (calm[0]?.place ?? 0) + calm.length - 1, 'the calm before has a hole')
 
-  const onset = inSection(frames, 'onset')
   const numbers = onset.filter(({ stream }) => stream === 'flood').map(({ number }) => number)
   const run = numbers.findIndex((number, i) => i > 0 && number !== (numbers[i - 1] as number) + 1)
   check((numbers[0] ?? Infinity) < 100, `the onset opens with flood packet ${numbers[0]}`)
