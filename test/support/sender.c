@@ -1,5 +1,5 @@
 // sender DEVICE [count=N] [pps=N] [pattern=even|poisson|bursty] [burst=N] [ramp=FROM:TO:MS] [curve=linear|exponential]
-//        [pulse=N:MS[:MS]] [seed=N] [at=MS] [size=BYTES] [upto=BYTES] [first=N] [stream=N] [src=MAC] [ip=ADDRESS]
+//        [pulse=N:MS[:MS]] [seed=N] [at=MS] [for=MS] [size=BYTES] [upto=BYTES] [first=N] [stream=N] [src=MAC] [ip=ADDRESS]
 //        [port=N] [vlan=ID] [log=FILE] [cpu=N] [tun=1]
 //
 // Numbered UDP frames through AF_PACKET, for namespaces and loopback only: the test suite's own traffic. Each carries
@@ -9,7 +9,8 @@
 // When: at `pps` (0: as many as go), spaced evenly, by a Poisson process, or in bursts of `burst` frames back to back
 // that come by one. `ramp`: the rate grows from one to the other within that time and stays there; where it is more
 // than the machine's most it is that. `pulse`: N frames back to back, all so many ms, or a random number of them between
-// two. `seed` makes randomness the same again. `at`: the first is due at this time (ms since the epoch).
+// two. `seed` makes randomness the same again. `at`: the first is due at this time (ms since the epoch). `for`: and the
+// last within so long from then on.
 // What: `upto`: sizes from `size` to this, in 32 steps. `vlan`: with an 802.1Q tag in the frame's bytes. `ip`, `src`:
 // where it says that it comes from; `port`: where it goes to. `tun`: DEVICE is a tun device, which is given the frames'
 // IPv4 packets as if they had come in through it.
@@ -147,7 +148,7 @@ static int OpenTun(const char* device) {
 int main(int count_args, char** args) {
   uint64_t count = 1, first = 0, size = 64, upto = 0;
   struct Schedule schedule = {.pps = 1000, .burst = 20};
-  double at_ms = 0;
+  double at_ms = 0, for_ms = 20000;
   unsigned vlan = 0, port = 9;
   uint16_t stream = 0;
   in_addr_t ip = inet_addr("10.99.0.1");
@@ -166,6 +167,7 @@ int main(int count_args, char** args) {
     else if (strcmp(args[i], "burst") == 0) schedule.burst = strtoull(value, NULL, 10);
     else if (strcmp(args[i], "seed") == 0) random_state = strtoull(value, NULL, 10);
     else if (strcmp(args[i], "at") == 0) at_ms = atof(value);
+    else if (strcmp(args[i], "for") == 0) for_ms = atof(value);
     else if (strcmp(args[i], "stream") == 0) stream = (uint16_t)atoi(value);
     else if (strcmp(args[i], "port") == 0) port = (unsigned)atoi(value);
     else if (strcmp(args[i], "cpu") == 0) cpu = atoi(value);
@@ -245,13 +247,15 @@ int main(int count_args, char** args) {
   // Frames up to number `due` are due, the next one `next` ns after the start.
   uint64_t sent = 0, due = 0, retries = 0;
   double next = 0;
+  const double most = for_ms < 20000 ? for_ms * 1e6 : 20e9;
   while (sent < count && !stop) {
     const uint64_t now = Now(CLOCK_MONOTONIC);
     const double passed = now < start ? -1 : (double)(now - start);
-    if (passed > 20e9) break;
+    if (passed >= most) break;
     // No further ahead than one call takes: who cannot keep up sends as fast as goes.
     while (due - sent < kMost && next <= passed) next = DueAt(&schedule, ++due, next);
     if (due == sent) {
+      if (next >= most) break;
       const uint64_t then = start + (uint64_t)next + 1;
       const struct timespec until = {(time_t)(then / kSecond), (long)(then % kSecond)};
       clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);

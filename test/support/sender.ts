@@ -49,6 +49,8 @@ export interface Traffic {
   seed?: number
   /** When the first is due, ms since the epoch. @default now */
   at?: number
+  /** Within so many ms from the first on the last is sent. */
+  for?: number
   /** Bytes of the whole frame. @default 64 */
   size?: number
   /** Sizes from `size` to this, in 32 steps. */
