@@ -158,6 +158,86 @@ test('what is kept free for the resolution is behind a gap that is told', { skip
   t.match(sizes(report), { onset: 500, resolution: 100 })
 })
 
+test('what judges here finds lies', { skip }, async (t) => {
+  const floods = await Floods.begin(t)
+  const run = await floods.run(t.testdir({}), {
+    sources: [
+      { begin: 0, end: 4_000, ...calm, cpu: 0, seed: randomness(t, 8) },
+      { begin: 2_500, end: 4_000, ...flood, pps: 20_000 },
+    ],
+    freezes: [{ at: 3_500 }],
+    options: { cap: { packets: 2_500 } },
+  })
+  const [report] = run.reports as [IncidentReport]
+  const lies: Record<string, (lie: IncidentReport) => void> = {
+    'a gap of one more': ({ coverage }) => {
+      const [gap] = coverage.gaps
+      if (gap) gap.packets = (gap.packets ?? 0) + 1
+    },
+    'no gap': ({ coverage }) => void coverage.gaps.pop(),
+    'a gap elsewhere': ({ coverage, sections }) => {
+      const [gap] = coverage.gaps
+      if (gap) Object.assign(gap, { from: sections[0]?.from, to: sections[0]?.to })
+    },
+    'a gap for another reason': ({ coverage }) => {
+      const [gap] = coverage.gaps
+      if (gap) gap.reason = 'kernel'
+    },
+    'said to be complete': ({ coverage }) => {
+      coverage.complete = !coverage.complete
+    },
+    'a packet lost': ({ loss }) => {
+      loss.kernel++
+    },
+    'an onset at another time': ({ coverage, frozenAt }) => {
+      coverage.onsetAt = frozenAt
+    },
+    'an onset of somebody else': ({ coverage }) => {
+      coverage.onsetSource = 'since'
+    },
+    'a packet before the onset': ({ coverage }) => {
+      coverage.preOnsetPackets++
+    },
+    'a time before the onset': ({ coverage }) => {
+      coverage.preOnsetSpan += 0.001
+    },
+    'a step back': ({ coverage }) => {
+      coverage.clock.backSteps++
+    },
+    'an attack that begins before the freeze': ({ sections: [, onset, attack] }) => {
+      if (onset) Object.assign(onset, { packets: onset.packets - 1, lastFrame: onset.lastFrame - 1 })
+      if (attack) Object.assign(attack, { packets: attack.packets + 1, firstFrame: attack.firstFrame - 1 })
+    },
+    'another name': ({ sections: [before] }) => {
+      if (before) before.name = 'history'
+    },
+    'a sample': ({ sections: [before] }) => {
+      if (before) before.sampling = { min: 1, max: 2 }
+    },
+    'half of the packets': ({ statistics }) => {
+      statistics.packets = Math.floor(statistics.packets / 2)
+    },
+    'a byte': ({ statistics }) => {
+      statistics.bytes++
+    },
+    'a packet of another kind': ({ statistics }) => {
+      if (statistics.protocols) statistics.protocols.tcp++
+    },
+    'a packet of another size': ({ traffic }) => {
+      const [size] = traffic?.sizes ?? []
+      if (size) size.packets--
+    },
+  }
+  const judged = (one: IncidentReport): string[] =>
+    judgeLive(one, run).wrong.filter((what) => !what.startsWith('the JSON file'))
+  t.same(judged(report), [])
+  for (const [what, tell] of Object.entries(lies)) {
+    const lie = structuredClone(report)
+    tell(lie)
+    t.notSame(judged(lie), [], what)
+  }
+})
+
 interface State {
   rings: PcapRing[]
 }

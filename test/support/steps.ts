@@ -114,7 +114,10 @@ export function testSteps(size: number): void {
         const times = strength === 'flat out' ? strength : `${strength} times that`
         await t.test(`on ${rate} a second, ${pattern}: ${times} (${number})`, async (t) => {
           t.comment(`begins with ${beginning(run).join(' ')} a second`)
-          if (!isFlood(run, rate)) return t.fail('the machine is too busy to send a flood')
+          if (!isFlood(run, rate)) {
+            t.fail('the machine is too busy to send a flood')
+            return
+          }
           t.equal(run.onsets.length, 1, 'one onset')
           for (const [i, report] of run.reports.entries()) {
             await t.test(`frozen after ${shape.delays[i]} ms`, async (t) => judge(t, report, run))
