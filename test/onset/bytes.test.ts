@@ -15,13 +15,13 @@ for (const pps of [2_000, 5_000]) {
   for (const spacing of ['even', 'poisson', 'bursty'] as Spacing[]) {
     test(`${pps} pps become twice as many, their bytes fifteenfold: ${spacing}`, async (t) => {
       t.comment(`PCAP_RING_SEED=${seed}`)
-      for (let stream = 1; stream <= 5; stream++) {
+      for (let stream = 1; stream <= (pps < 5_000 ? 5 : 3); stream++) {
         const next = random(stream)
         const recording = recordingOfStreams(
-          { times: arrivals({ pps, for: 8.3, spacing, next }), size: 100 },
-          { times: arrivals({ pps, from: 3, for: 5.3, next }), size: 1_400 },
+          { times: arrivals({ pps, for: 6.3, spacing, next }), size: 100 },
+          { times: arrivals({ pps, from: 3, for: 3.3, next }), size: 1_400 },
         )
-        const { reports, onsets } = await frozenAt(t, recording, [3.2, 4, 8], { cap })
+        const { reports, onsets } = await frozenAt(t, recording, [3.2, 4, 6], { cap })
         t.equal(onsets.length, 1)
         t.ok((onsets[0]?.bps ?? 0) > 8 * (onsets[0]?.baselineBps ?? Infinity), 'by bytes')
         for (const report of reports) {
