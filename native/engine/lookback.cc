@@ -166,7 +166,7 @@ size_t Lookback::ChangePoint(Measure measure, double before, double after) {
   const double margin = kMargin * units / static_cast<double>(seen_count_);
   size_t latest = seen_count_ - 1;
   while (latest > 0 && scores_[latest] < best - margin) --latest;
-  return BehindBurstOfCalm(latest, seen_count_ * after / units);
+  return BehindBurstOfCalm(latest, static_cast<double>(seen_count_) * after / units);
 }
 
 // How many packets from `first` on come so close together that a rate of `pps` does not explain it.

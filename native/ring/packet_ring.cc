@@ -84,6 +84,18 @@ void PacketRing::EvictOldest() {
   evicted_ns_ = std::max(evicted_ns_, header.time_ns());
 }
 
+// The oldest packet goes; of an empty ring what is held, as the newest packets come first. False: there is neither.
+bool PacketRing::MakeRoom() {
+  if (packets_ > 0) {
+    EvictOldest();
+  } else if (holding_) {
+    Release();
+  } else {
+    return false;
+  }
+  return true;
+}
+
 // One that is still held goes to the end of the queue, so that it does not stand before those that are not.
 void PacketRing::Reclaim(size_t looks) {
   for (; looks > 0 && retired_ != nullptr; --looks) {
@@ -121,15 +133,18 @@ bool PacketRing::Congested() {
 // The log's next `count` slabs, all or none. The oldest packets make room, so that the ring never holds more than its
 // share.
 bool PacketRing::Extend(size_t count) {
+  if (growing_ && outside_slabs_ > max_slabs_ / 2) StopGrowing();
   Reclaim(kLooksPerSlab * count);
   Slab* first = nullptr;
   Slab** at = &first;
   for (size_t i = 0; i < count; ++i) {
-    while (slabs_ + outside_slabs_ + i >= max_slabs_ && packets_ > 0) EvictOldest();
+    while (slabs_ + outside_slabs_ + i >= max_slabs_ && MakeRoom()) {
+    }
     if ((*at = pool_.Take()) == nullptr) {
       Reclaim();
       // Readers may hold slabs that left the ring. One that they hold and that is still in it would bring nothing.
-      while ((*at = pool_.Take()) == nullptr && packets_ > 0 && !oldest_.slab->pinned()) EvictOldest();
+      while ((*at = pool_.Take()) == nullptr && (packets_ == 0 || !oldest_.slab->pinned()) && MakeRoom()) {
+      }
     }
     if (*at == nullptr) {
       while (first != nullptr) {
@@ -159,19 +174,12 @@ void PacketRing::StartAtTail() {
   oldest_ = tail_;
 }
 
-void PacketRing::MakeRoom(uint32_t caplen) {
-  while (bytes_in_all() + caplen > max_bytes_ && packets_ > 0) EvictOldest();
-  if (!holding_ || bytes_in_all() + caplen <= max_bytes_) return;
-  // The ring itself comes first.
-  Release();
-  while (bytes_in_all() + caplen > max_bytes_ && packets_ > 0) EvictOldest();
-}
-
 bool PacketRing::Push(const Packet& packet) {
   const uint32_t caplen = std::min(packet.caplen, largest_);
   if (pushed_ == stop_ || pushed_bytes_ + caplen > stop_bytes_) StopGrowing();
   while (packets_ >= max_packets_ && packets_ > 0) EvictOldest();
-  if (bytes_in_all() + caplen > max_bytes_) MakeRoom(caplen);
+  while (bytes_in_all() + caplen > max_bytes_ && MakeRoom()) {
+  }
   if (Slab::kSize - tail_.offset < sizeof(RecordHeader)) {
     if (!Extend(1)) return false;
     tail_ = {tail_.slab->next, 0};

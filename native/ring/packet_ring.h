@@ -13,7 +13,8 @@ namespace pcap_ring {
 // the log; whoever records it is handed a span of the log and reads it there. A slab that has left the ring while a
 // reader still holds it is "retired" until the reader lets go.
 //
-// One stretch of the log can be held: it stays when the ring has left it behind, and shares the ring's bound in bytes.
+// One stretch of the log can be held: it stays when the ring has left it behind, and shares the ring's bound in bytes. If
+// there is no room beside it for a single packet, it is let go.
 //
 // The capture thread's alone, but for the spans that it hands over.
 class PacketRing {
@@ -64,8 +65,9 @@ class PacketRing {
   // The record of packet `number`, which must be in the ring, or in what is held.
   Cursor Find(uint64_t number) const;
 
-  // Holds what begins at `begin` (packet `first`, in the ring) and grows with the log, until packet `stop` is the next or
-  // the next would make it more than `stop_bytes`. `bytes`: those from `begin` on. In O(1): the ring's slabs stay where they are.
+  // Holds what begins at `begin` (packet `first`, in the ring) and grows with the log, until packet `stop` is the next, or
+  // the next would make it more than `stop_bytes`, or half of the memory is held. `bytes`: those from `begin` on. In O(1):
+  // the ring's slabs stay where they are.
   void Hold(Cursor begin, uint64_t first, uint64_t bytes, uint64_t stop, uint64_t stop_bytes);
   // Holds no more than packets `first` to before `end`, as far as it holds them; it may still grow up to there.
   void Trim(uint64_t first, uint64_t end);
@@ -94,7 +96,7 @@ class PacketRing {
   void LeaveRing(Slab* slab);
   void StopGrowing();
   void LeaveLog(Slab* slab);
-  void MakeRoom(uint32_t caplen);
+  bool MakeRoom();
   bool Extend(size_t count);
   void StartAtTail();
   void Copy(const uint8_t* data, uint32_t size);
