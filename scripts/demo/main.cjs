@@ -69,7 +69,9 @@ function watchForBurst(ring, sentNow) {
       note(`below it again for ${calmIntervals} intervals: ${paint(33, 'resolve()')}`)
       incident.resolve().catch(() => {})
     })
-    ring.on('onset', ({ at, pps }) => note(`a rise to ${rate(pps, 'pps')}: its beginning at ${at} is kept, whatever comes`))
+    ring.on('onset', ({ at, pps }) =>
+      note(`a rise to ${rate(pps, 'pps')}: its beginning at ${at} is kept, whatever comes`),
+    )
     ring.once('end', () => incident === null && reject(new Error('the burst in the recording was not noticed')))
     ring.once('error', reject)
     ring.once('close', () => incident === null && reject(new Error('the ring was closed before the burst')))
