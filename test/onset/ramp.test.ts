@@ -1,12 +1,13 @@
 // Acceptance 3: a rise without an edge, and the thin history of before it.
 
-import { test } from 'tap'
+import { type Test, test } from 'tap'
 
 import type { IncidentReport } from '../../src/index.js'
 import { frozenAt, inSection, usInto } from '../support/freezes.js'
 import { arrivals, ramp, type Spacing } from '../support/generate.js'
 import { judgeOnset, type Placed, placed } from '../support/onset-evidence.js'
 import { random, seed } from '../support/random.js'
+import { sectionCounts } from '../support/replay.js'
 import { type Recording, recordingOfStreams } from '../support/streams.js'
 
 const cap = { packets: 1_500 }
@@ -55,36 +56,51 @@ function rising({ kind, low, high, seconds, calm }: Rise, spacing: Spacing, next
 
 const history = (report: IncidentReport) => report.sections.find(({ name }) => name === 'history')
 
+/** The report of a freeze at the top, judged, and its frames. */
+async function atTheTop(
+  t: Test,
+  rise: Rise,
+  recording: Recording,
+): Promise<{ report: IncidentReport; frames: Placed[] }> {
+  const top = rise.calm + rise.seconds - 0.05
+  const { reports } = await frozenAt(t, recording, [top], { cap, lookback: `${rise.lookback}s` })
+  const [report] = reports as [IncidentReport]
+  const asked = { cap, statsInterval: 50, lookback: rise.lookback * 1_000 }
+  t.strictSame(judgeOnset(report, recording.truth, asked), [], 'as the contract says')
+  t.notOk(report.coverage.complete)
+  return { report, frames: placed(report, recording.truth).frames }
+}
+
 for (const rise of rises) {
-  const { kind, low, high, seconds, lookback, calm, least } = rise
-  for (const spacing of ['even', 'poisson', 'bursty'] as Spacing[]) {
-    test(`${kind}, ${low} to ${high} pps in ${seconds} s, lookback ${lookback} s, ${spacing}`, async (t) => {
+  const { kind, low, high, seconds, lookback, least } = rise
+  const name = `${kind}, ${low} to ${high} pps in ${seconds} s, lookback ${lookback} s`
+  for (const spacing of ['even', 'poisson'] as Spacing[]) {
+    test(`${name}, ${spacing}`, async (t) => {
       t.comment(`PCAP_RING_SEED=${seed}`)
       const recording = rising(rise, spacing, random(high + seconds))
-      const top = calm + seconds - 0.05
-      const { reports } = await frozenAt(t, recording, [top], { cap, lookback: `${lookback}s` })
-      const report = reports[0] as IncidentReport
-      t.strictSame(
-        judgeOnset(report, recording.truth, { cap, statsInterval: 50, lookback: lookback * 1_000 }),
-        [],
-        'as the contract says',
-      )
-      // One that comes in bursts may have an edge where a burst has one.
-      if (spacing === 'bursty' && report.coverage.onsetSource === 'watch') return
-      const { frames } = placed(report, recording.truth)
+      const { report, frames } = await atTheTop(t, rise, recording)
       const ramped = recording.truth.find(({ stream }) => stream === 'flood')?.time ?? 0n
       const before = frames.filter(({ stream, time }) => stream === 'calm' && time < ramped)
-      // Of packets that come thirty at once, a history that is even in time has one of each burst.
-      t.ok(before.length >= (spacing === 'bursty' ? 30 : least), `${before.length} calm packets from before the ramp`)
+      t.ok(before.length >= least, `${before.length} calm packets from before the ramp`)
       // The lookback ends where the rise can be seen, which is some way up the ramp.
-      const seen = history(report)?.to
-      const end = seen === undefined ? calm : usInto(recording, seen) / 1e6
+      const end = usInto(recording, history(report)?.to ?? report.frozenAt) / 1e6
       const spread = eighths(inSection(frames, 'history'), recording, end, lookback)
       t.ok(Math.min(...spread) > 0, `in the eighths of the lookback: ${spread.join(', ')}`)
-      t.notOk(report.coverage.complete)
       t.ok((history(report)?.sampling?.min ?? 0) > 1, 'the report says how thin they are')
     })
   }
+
+  test(`${name}, bursty`, async (t) => {
+    t.comment(`PCAP_RING_SEED=${seed}`)
+    const recording = rising(rise, 'bursty', random(high + seconds))
+    const { report, frames } = await atTheTop(t, rise, recording)
+    t.comment(JSON.stringify(sectionCounts(report)))
+    // A ramp of bursts may well have an edge, which then is kept.
+    if (report.coverage.onsetSource === 'watch') return
+    const end = usInto(recording, history(report)?.to ?? report.frozenAt) / 1e6
+    const spread = eighths(inSection(frames, 'history'), recording, end, lookback)
+    t.ok(Math.min(...spread) > 0, `in the eighths of the lookback: ${spread.join(', ')}`)
+  })
 }
 
 test('a slow ramp: the history reaches back from where the rise was seen', async (t) => {
