@@ -58,6 +58,7 @@ OnsetWatch::Event OnsetWatch::EndSlots(int64_t time_ns, const Counts& counts) {
     return Event::kNone;
   }
   look_after_ns_ = kSlotNs;
+  lesson_left_ns_ = kLongestLessonNs;
   if (StepsTo(time_ns)) {
     Step(time_ns);
     Begin(time_ns, counts);
@@ -195,8 +196,10 @@ OnsetWatch::Rates OnsetWatch::rate() const {
 // A running mean at first, later an exponential one.
 void OnsetWatch::Learn(const Rates& rates, int64_t length_ns, int64_t memory_ns) {
   seen_ns_ = std::min(seen_ns_ + length_ns, kWarmUpNs);
-  const int64_t lesson_ns = std::min(length_ns, kLongestLessonNs);
+  const int64_t lesson_ns = std::min(length_ns, lesson_left_ns_);
+  lesson_left_ns_ -= lesson_ns;
   learned_ns_ = std::min(learned_ns_ + lesson_ns, kBaselineMemoryNs);
+  if (lesson_ns == 0) return;
   const int64_t among_ns = memory_ns == kRiseMemoryNs ? memory_ns : learned_ns_;
   const double weight = static_cast<double>(lesson_ns) / static_cast<double>(among_ns);
   baseline_.packets += (rates.packets - baseline_.packets) * weight;

@@ -144,6 +144,7 @@ class OnsetWatch {
   Rates threshold_;
   int64_t seen_ns_ = 0;      // time that made the baseline
   int64_t learned_ns_ = 0;   // the weight of what it is made of
+  int64_t lesson_left_ns_ = 0;  // until the next packet
 
   // Of a suspicion.
   std::array<Rates, kConfirming + kDropping> slots_;
