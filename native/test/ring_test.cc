@@ -305,6 +305,302 @@ TEST(keeps_every_packet_while_the_writer_still_holds_what_was_the_whole_ring) {
   CHECK(ok);
 }
 
+// The plainest model of a ring with a stretch that is held: every packet ever pushed, by number.
+struct HoldLimits {
+  size_t packets;
+  size_t bytes;
+  uint32_t largest;  // that can come
+  uint32_t usual;    // most are no larger
+  bool recording;    // with readers, who hold slabs
+  bool exact;        // slabs are never short, so the ring's packets are known to the last one
+  int pushes;
+};
+
+class HoldModel {
+ public:
+  HoldModel(const HoldLimits& limits, uint32_t seed)
+      : limits_(limits),
+        random_(seed),
+        ring_(limits.packets, limits.bytes, limits.largest),
+        max_packets_(limits.packets),
+        max_bytes_(limits.bytes) {
+    if (limits.recording) CHECK(ring_.StartRecording());
+  }
+
+  bool Run() {
+    for (int i = 0; i < limits_.pushes; ++i) {
+      Step();
+      if (i % 251 == 0 || i + 1 == limits_.pushes) Compare();
+      if (!ok_) {
+        std::printf("# differs at push %d: ring %llu to %llu, held %d: %llu to %llu; model from %llu\n", i,
+                    static_cast<unsigned long long>(ring_.oldest_number()),
+                    static_cast<unsigned long long>(ring_.pushed()), ring_.holding(),
+                    static_cast<unsigned long long>(ring_.held_first()),
+                    static_cast<unsigned long long>(ring_.held_end()), static_cast<unsigned long long>(first_));
+        return false;
+      }
+    }
+    return AllSlabsAreThere();
+  }
+
+  int holds() const { return holds_; }
+  int contiguous() const { return contiguous_; }
+  int given_up() const { return given_up_; }
+
+ private:
+  struct Reader {
+    Span span;
+    uint64_t first;
+  };
+
+  void Expect(bool condition, const char* what) {
+    if (!condition && ok_) std::printf("# not so: %s\n", what);
+    ok_ = ok_ && condition;
+  }
+  uint64_t Random(uint64_t below) { return random_() % below; }
+  // Bytes of packets `first` up to before `end`.
+  uint64_t Bytes(uint64_t first, uint64_t end) const { return sums_[end] - sums_[first]; }
+
+  uint32_t RandomSize() {
+    uint32_t size = static_cast<uint32_t>(Random(limits_.usual + 1));
+    if (Random(64) == 0) size = static_cast<uint32_t>(Slab::kSize * Random(4) + Random(64) - 32);  // a slab's edges
+    if (Random(128) == 0) size = limits_.largest;
+    if (Random(32) == 0) size = 0;
+    return std::min(size, limits_.largest);
+  }
+
+  void Step() {
+    if (limits_.recording && Random(40) == 0) Read();
+    if (!readers_.empty() && Random(50) == 0) LetGo(Random(readers_.size()));
+    if (Random(200) == 0) ring_.SetMaxPackets(max_packets_ = 1 + Random(limits_.packets));
+    if (Random(200) == 0) ring_.SetMaxBytes(max_bytes_ = limits_.bytes / 2 + Random(limits_.bytes / 2 + 1));
+    if (Random(300) == 0) Hold();
+    if (Random(400) == 0) Release();
+    Push();
+  }
+
+  void Push() {
+    const uint64_t number = packets_.size();
+    packets_.push_back(MakePacket(number, RandomSize()));
+    const uint64_t size = packets_.back().data.size();
+    const bool was_holding = ring_.holding();
+    const uint64_t oldest_before = ring_.oldest_number();
+    Expect(ring_.Push(ToPacket(packets_.back())), "every packet is taken");
+    if (holding_ && growing_ && number == stop_) StopGrowing(number);
+    while (first_ < number && number - first_ >= max_packets_) ++first_;
+    while (first_ < number && Bytes(first_, number) + Outside() + size > max_bytes_) ++first_;
+    sums_.push_back(sums_.back() + size);
+    if (was_holding && !ring_.holding()) {  // it had no room beside that
+      ++given_up_;
+      holding_ = growing_ = false;
+      Expect(size + limits_.largest > max_bytes_ / 8, "only a packet that is large in such a ring takes the held one's place");
+      first_ = ring_.oldest_number();
+    }
+    if (holding_ && growing_ && ring_.held_end() != ring_.pushed()) {
+      Expect(Bytes(held_first_, number) > stop_bytes_, "it stops for its bytes only when there are so many");
+      StopGrowing(number);
+    }
+    if (growing_) {
+      Expect(Bytes(held_first_, number + 1) <= stop_bytes_ + 2 * Slab::kSize + limits_.largest, "it stops for its bytes");
+    }
+    if (limits_.exact && ring_.holding() == was_holding) Expect(ring_.oldest_number() == first_, "the newest that fit");
+    Expect(ring_.oldest_number() >= oldest_before || (was_holding && !ring_.holding()), "the ring never goes back");
+    first_ = ring_.oldest_number();
+    const uint64_t outside = Outside();
+    Expect(ring_.pushed() == number + 1, "pushed");
+    Expect(ring_.packets() >= 1 && ring_.packets() <= max_packets_, "packets");
+    Expect(ring_.bytes() == Bytes(first_, number + 1), "bytes of the ring");
+    Expect(ring_.bytes_in_all() == ring_.bytes() + outside, "bytes in all");
+    Expect(ring_.bytes_in_all() <= max_bytes_ || (ring_.packets() == 1 && outside == 0 && size > max_bytes_),
+           "the bound in bytes");
+    Expect(ring_.holding() == holding_, "held");
+    if (holding_) Expect(ring_.held_first() == held_first_ && ring_.held_end() == HeldEnd(), "what is held");
+    Expect(Is(ring_.last(), number), "the last one");
+  }
+
+  uint64_t HeldEnd() const { return growing_ ? packets_.size() : held_end_; }
+  uint64_t Outside() const {
+    if (!holding_) return 0;
+    const uint64_t end = std::min(first_, growing_ ? first_ : held_end_);
+    return end > held_first_ ? Bytes(held_first_, end) : 0;
+  }
+  void StopGrowing(uint64_t number) {
+    growing_ = false;
+    held_end_ = number;
+  }
+
+  void Hold() {
+    if (ring_.packets() == 0) return;
+    const uint64_t end = ring_.pushed();
+    if (holding_) Release();
+    uint64_t first = ring_.oldest_number() + Random(ring_.packets());
+    while (Bytes(first, end) > max_bytes_ * 3 / 8 && first + 1 < end) ++first;
+    stop_ = end - Random(2) * Random(4) + Random(3 * limits_.packets / 2 + 2);
+    if (stop_ < end) stop_ = end;
+    stop_bytes_ = Bytes(first, end) + Random(max_bytes_ * 3 / 16 + 1);
+    ring_.Hold(ring_.Find(first), first, Bytes(first, end), stop_, stop_bytes_);
+    holding_ = growing_ = true;
+    held_first_ = first;
+    if (stop_ == end) StopGrowing(end);
+    ++holds_;
+  }
+
+  // The ring is then the newest packets that fit, if nothing in between was gone.
+  void Release() {
+    ring_.Release();
+    Expect(!ring_.holding() && ring_.bytes_in_all() == ring_.bytes(), "nothing is held");
+    if (holding_ && held_first_ < first_ && first_ <= HeldEnd()) {
+      first_ = held_first_;
+      ++contiguous_;
+    }
+    holding_ = growing_ = false;
+    Expect(ring_.oldest_number() == first_, "the ring after it");
+    Expect(ring_.bytes() == Bytes(first_, packets_.size()), "its bytes");
+    Expect(ring_.packets() == 0 || ring_.oldest_ns() == packets_[first_].time_ns, "its oldest");
+  }
+
+  bool Is(Cursor at, uint64_t number) const {
+    RecordWalker walker(at);
+    return NextIs(&walker, packets_[number]);
+  }
+  // All of it, in a row and each found by its number.
+  void CompareRow(Cursor begin, uint64_t first, uint64_t end) {
+    RecordWalker walker(begin);
+    for (uint64_t number = first; number < end; ++number) {
+      Expect(NextIs(&walker, packets_[number]), "byte for byte");
+      Expect(Is(ring_.Find(number), number), "found by its number");
+    }
+  }
+  void Compare() {
+    CompareRow(ring_.oldest(), ring_.oldest_number(), ring_.pushed());
+    if (holding_) CompareRow(ring_.Find(held_first_), held_first_, HeldEnd());
+    for (const Reader& reader : readers_) CompareReader(reader);
+  }
+  void CompareReader(const Reader& reader) {
+    RecordWalker walker(reader.span.begin);
+    for (uint64_t i = 0; i < reader.span.packets; ++i) {
+      Expect(NextIs(&walker, packets_[reader.first + i]), "what a reader holds");
+    }
+  }
+
+  // Any packets in a row, of what is held or of the ring.
+  void Read() {
+    if (readers_.size() >= 8) LetGo(0);
+    const bool held = holding_ && Random(2) == 0;
+    const uint64_t first = held ? held_first_ : ring_.oldest_number();
+    const uint64_t end = held ? HeldEnd() : ring_.pushed();
+    if (first == end) return;
+    Reader reader;
+    reader.first = first + Random(end - first);
+    reader.span.packets = 1 + Random(end - reader.first);
+    reader.span.begin = ring_.Find(reader.first);
+    RecordWalker walker(ring_.Find(reader.first + reader.span.packets - 1));
+    walker.Skip(walker.Header(kIgnore), kIgnore);
+    reader.span.last = walker.cursor().slab;
+    for (Slab* slab = reader.span.begin.slab;; slab = slab->next) {
+      slab->Pin();
+      if (slab == reader.span.last) break;
+    }
+    readers_.push_back(reader);
+  }
+  void LetGo(size_t which) {
+    CompareReader(readers_[which]);
+    ReleaseSpan(readers_[which].span);
+    readers_.erase(readers_.begin() + static_cast<ptrdiff_t>(which));
+  }
+
+  // With nobody left that holds any, the ring takes as many packets as a new one.
+  bool AllSlabsAreThere() {
+    Release();
+    while (!readers_.empty()) LetGo(0);
+    ring_.Reclaim();
+    if (limits_.recording) ring_.StopRecording();
+    ring_.SetMaxPackets(SIZE_MAX);
+    ring_.SetMaxBytes(limits_.bytes);
+    PacketRing fresh(SIZE_MAX, limits_.bytes, limits_.largest);
+    const uint32_t size = std::min(700u, limits_.largest);
+    const uint64_t turns = 4 * limits_.bytes / size;
+    size_t least = SIZE_MAX, least_of_fresh = SIZE_MAX;
+    for (uint64_t i = 0; i < turns; ++i) {
+      const TestPacket packet = MakePacket(i, size);
+      Expect(ring_.Push(ToPacket(packet)) && fresh.Push(ToPacket(packet)), "taken at the end");
+      if (i < turns / 2) continue;
+      least = std::min(least, ring_.packets());
+      least_of_fresh = std::min(least_of_fresh, fresh.packets());
+    }
+    const size_t in_a_slab = Slab::kSize / size + 1;
+    Expect(least + in_a_slab >= least_of_fresh, "no slab is lost");
+    return ok_;
+  }
+
+  const HoldLimits limits_;
+  std::mt19937 random_;
+  PacketRing ring_;
+  size_t max_packets_;
+  size_t max_bytes_;
+  std::vector<TestPacket> packets_;
+  std::vector<uint64_t> sums_ = {0};
+  std::vector<Reader> readers_;
+  uint64_t first_ = 0;  // the ring's oldest
+  bool holding_ = false;
+  bool growing_ = false;
+  uint64_t held_first_ = 0;
+  uint64_t held_end_ = 0;
+  uint64_t stop_ = 0;
+  uint64_t stop_bytes_ = 0;
+  int holds_ = 0;
+  int contiguous_ = 0;
+  int given_up_ = 0;
+  bool ok_ = true;
+};
+
+TEST(what_is_held_stays_byte_for_byte_and_the_ring_is_what_it_would_have_been) {
+  constexpr size_t kLarge = 2 * 1024 * 1024;
+  const HoldLimits all[] = {
+      {500, kLarge, 2048, 1514, false, true, 20'000},    {500, kLarge, 2048, 1514, true, true, 20'000},
+      {100, kLarge, 65535, 3000, true, true, 10'000},    {1, kLarge, 2048, 1514, true, true, 5'000},
+      {2, kLarge, 65535, 20'000, false, true, 5'000},    {3, kLarge, 65535, 20'000, true, true, 5'000},
+      {2000, kLarge, 2048, 200, true, true, 20'000},     {500, 262144 + 65536, 262144, 3000, true, false, 8'000},
+      {500, 262144 + 65536, 262144, 3000, false, false, 8'000}, {500, 65535 + 65536, 65535, 1514, false, false, 8'000},
+      {500, 64 + 65536, 64, 64, false, false, 20'000},   {100'000, 64 + 65536, 64, 20, false, false, 20'000},
+      {500, 64 + 65536, 1514, 1514, true, false, 10'000}, {100'000, 16 + 65536, 16, 16, false, false, 40'000},
+      {100'000, kLarge, 262144, 40'000, false, false, 3'000},
+  };
+  for (const HoldLimits& limits : all) {
+    for (const uint32_t seed : {4u, 20261122u}) {
+      std::printf("# seed %u: %zu packets, %zu bytes, at most %u and usually %u each\n", seed, limits.packets,
+                  limits.bytes, limits.largest, limits.usual);
+      HoldModel model(limits, seed);
+      CHECK(model.Run());
+      CHECK(model.holds() > 0);
+      std::printf("# held %d times, %d times a part of the ring at the end, %d times given up\n", model.holds(),
+                  model.contiguous(), model.given_up());
+    }
+  }
+}
+
+// Of tiny packets the headers take more than the packets themselves.
+TEST(what_is_held_leaves_the_ring_room_for_packets_of_any_size) {
+  for (const uint32_t size : {0u, 1u, 14u, 20u, 60u, 1514u, 65535u}) {
+    for (const size_t bytes : {size_t{2 * 1024 * 1024}, size_t{65535 + 65536}}) {
+      PacketRing ring(1'000'000, bytes, 65535);
+      uint64_t number = 0;
+      bool ok = true;
+      const auto push = [&] { ok = ok && ring.Push(ToPacket(MakePacket(number++, size))); };
+      for (size_t pushed = 0; pushed < bytes; pushed += size + sizeof(RecordHeader)) push();
+      uint64_t first = ring.oldest_number();
+      uint64_t held = ring.bytes();
+      for (; held > bytes * 3 / 8; held -= size) ++first;
+      ring.Hold(ring.Find(first), first, held, UINT64_MAX, held + bytes * 3 / 16);
+      for (size_t pushed = 0; pushed < 3 * bytes; pushed += size + sizeof(RecordHeader)) {
+        push();
+        ok = ok && ring.packets() > 0 && ring.bytes_in_all() <= bytes;
+      }
+      CHECK(ok);
+    }
+  }
+}
+
 // How many pages of these slabs are in memory.
 size_t Resident(const std::vector<uint8_t*>& slabs) {
   size_t pages = 0;
