@@ -375,6 +375,7 @@ class HoldModel {
     if (Random(200) == 0) ring_.SetMaxPackets(max_packets_ = 1 + Random(limits_.packets));
     if (Random(200) == 0) ring_.SetMaxBytes(max_bytes_ = limits_.bytes / 2 + Random(limits_.bytes / 2 + 1));
     if (Random(300) == 0) Hold();
+    if (Random(200) == 0) Trim();
     if (Random(400) == 0) Release();
     Push();
   }
@@ -397,11 +398,11 @@ class HoldModel {
       first_ = ring_.oldest_number();
     }
     if (holding_ && growing_ && ring_.held_end() != ring_.pushed()) {
-      Expect(Bytes(held_first_, number) > stop_bytes_, "it stops for its bytes only when there are so many");
+      Expect(sums_[number] + size > stop_bytes_, "it stops for its bytes only when there are so many");
       StopGrowing(number);
     }
     if (growing_) {
-      Expect(Bytes(held_first_, number + 1) <= stop_bytes_ + 2 * Slab::kSize + limits_.largest, "it stops for its bytes");
+      Expect(sums_[number + 1] <= stop_bytes_, "it stops for its bytes");
     }
     if (limits_.exact && ring_.holding() == was_holding) Expect(ring_.oldest_number() == first_, "the newest that fit");
     Expect(ring_.oldest_number() >= oldest_before || (was_holding && !ring_.holding()), "the ring never goes back");
@@ -437,12 +438,29 @@ class HoldModel {
     while (Bytes(first, end) > max_bytes_ * 3 / 8 && first + 1 < end) ++first;
     stop_ = end - Random(2) * Random(4) + Random(3 * limits_.packets / 2 + 2);
     if (stop_ < end) stop_ = end;
-    stop_bytes_ = Bytes(first, end) + Random(max_bytes_ * 3 / 16 + 1);
-    ring_.Hold(ring_.Find(first), first, Bytes(first, end), stop_, stop_bytes_);
+    const uint64_t most = Bytes(first, end) + Random(max_bytes_ * 3 / 16 + 1);
+    ring_.Hold(ring_.Find(first), first, Bytes(first, end), stop_, most);
+    stop_bytes_ = sums_[first] + most;
     holding_ = growing_ = true;
     held_first_ = first;
     if (stop_ == end) StopGrowing(end);
     ++holds_;
+  }
+
+  void Trim() {
+    if (!holding_ || HeldEnd() <= held_first_) return;
+    const uint64_t end = HeldEnd();
+    const uint64_t first = held_first_ + Random(std::min<uint64_t>(end - held_first_, 40));
+    const uint64_t to = first + 1 + Random(end - first + 20);
+    ring_.Trim(first, to);
+    held_first_ = first;
+    if (growing_ && packets_.size() < to) {
+      stop_ = to;
+    } else {
+      growing_ = false;
+      held_end_ = std::min(end, to);
+    }
+    Expect(ring_.bytes_in_all() == ring_.bytes() + Outside(), "its bytes after trimming");
   }
 
   // The ring is then the newest packets that fit, if nothing in between was gone.
