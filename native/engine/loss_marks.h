@@ -127,9 +127,9 @@ class LossMarks {
     placed_ = placed_ + lost;
   }
 
-  // What nobody asks for any more; else the two oldest become one, in the place of the older.
+  // What nobody asks for any more; else the two oldest become one, in the place of the older, which is still asked for.
   void Forget(uint64_t oldest) {
-    if (count_ > 1 && At(1).sequence > oldest) At(1) = At(0);
+    if (count_ > 1 && At(0).sequence > oldest) At(1) = At(0);
     first_ = (first_ + 1) % marks_.size();
     --count_;
   }
