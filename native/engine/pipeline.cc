@@ -14,7 +14,7 @@ const auto kIgnoreSlab = [](Slab*) {};
 // There may be one before each packet, but there is one a block of the kernel's buffer, at most.
 constexpr size_t kMostMarks = 16 * 1024;
 // Of what is held around an onset until that is confirmed.
-constexpr size_t kFewestMarks = 512;
+constexpr size_t kFewestMarks = 2048;
 
 }  // namespace
 
