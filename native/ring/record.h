@@ -70,6 +70,11 @@ class RecordWalker {
   // Past the record with this header, without looking at its bytes.
   template <typename LeftSlab>
   void Skip(const RecordHeader& header, LeftSlab&& left_slab) {
+    const uint32_t end = cursor_.offset + static_cast<uint32_t>(sizeof(RecordHeader)) + header.caplen;
+    if (end <= Slab::kSize) {  // as most do
+      cursor_.offset = PadToEight(end);
+      return;
+    }
     Bytes(header, [](const uint8_t*, uint32_t) {}, left_slab);
   }
 
