@@ -61,7 +61,8 @@ void Gatherer::Choose(int64_t time_ns, uint64_t split) {
   const Lookback* const lookback = evidence_.lookback;
   if (tap_.kind() == TapKind::kIncident && lookback != nullptr) {
     if (lookback->KeepsOnset(time_ns, split)) return ChooseAroundOnset(split);
-    if (lookback->RisesWithoutOnset() && evidence_.ring.oldest_number() > lookback->rise_number()) {
+    const uint64_t newest = split - std::min<uint64_t>(split, evidence_.ring_packets);
+    if (lookback->RisesWithoutOnset() && std::max(newest, evidence_.ring.oldest_number()) > lookback->rise_number()) {
       return ChooseHistory(split);
     }
   }

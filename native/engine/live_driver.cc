@@ -95,6 +95,7 @@ void LiveDriver::PollAndDispatch() {
   // Also while the device is away: its newest packets are still in the kernel's buffer.
   const int count = source_.open() ? source_.Dispatch(kBatch, this) : 0;
   more_ = count >= kBatch;
+  drained_ = count <= 0;
   // Empty: whatever was taken before the losses has been handed out.
   if (count <= 0 && pipeline_->loss()->any_unplaced()) {
     pipeline_->loss()->PlaceAll(pipeline_->position());
@@ -139,7 +140,8 @@ void LiveDriver::EndInterval(int64_t now_ns) {
       stats_.End(Mode::kCapture, time_ns, now_ns - interval_start_ns_, pipeline_->totals(), pipeline_->loss()->seen());
   stats.ring = pipeline_->ring_state();
   for (const auto& tap : pipeline_->taps()) tap->OnInterval(time_ns);
-  pipeline_->EndInterval(time_ns - DrainNs(*context_));
+  // Packets that wait in the kernel may be as old as this thread was held up for.
+  pipeline_->EndInterval(drained_ ? time_ns - DrainNs(*context_) : 0);
   context_->listener->OnStats(stats);
   interval_start_ns_ = now_ns;
   const int64_t interval_ns = context_->config.stats_interval_ns;

@@ -73,7 +73,10 @@ OnsetWatch::Counts Lookback::Counts() const {
 }
 
 uint64_t Lookback::oldest_number() const {
-  return ring_->holding() && !kept_ ? std::min(ring_->held_first(), ring_->oldest_number()) : ring_->oldest_number();
+  if (!ring_->holding()) return ring_->oldest_number();
+  if (!kept_) return std::min(ring_->held_first(), ring_->oldest_number());
+  // What is held may have grown on since its losses were set aside.
+  return ring_->held_end() > loss_until_ ? std::min(loss_until_, ring_->oldest_number()) : ring_->oldest_number();
 }
 
 void Lookback::Look(const Packet& packet) {
@@ -194,7 +197,7 @@ size_t Lookback::BehindBurstOfCalm(size_t at, double pps) const {
 
 void Lookback::Suspect(int64_t time_ns, const OnsetWatch::Counts& before) {
   const Measure measure = watch_.AlarmedMeasure(time_ns);
-  if (!watch_.Suspect(time_ns, before) || ring_->packets() == 0) return;
+  if (ring_->packets() == 0 || !watch_.Suspect(time_ns, before)) return;
   LetGo();
   const uint64_t end = ring_->pushed();
   const uint64_t oldest = ring_->oldest_number();
@@ -205,7 +208,7 @@ void Lookback::Suspect(int64_t time_ns, const OnsetWatch::Counts& before) {
   // A ring's worth of packets before the onset, if their share of the bytes allows.
   uint64_t bytes = ring_->bytes();
   uint64_t bytes_behind = 0;
-  for (size_t i = at; i < seen_count_; ++i) bytes_behind += std::min(seen_[i].caplen, ring_->largest());
+  for (size_t i = at; i < seen_count_; ++i) bytes_behind += seen_[i].caplen;
   const auto most_before = static_cast<uint64_t>(static_cast<double>(ring_bytes_) * kShareBefore);
   const uint64_t slack = Slack();
   uint64_t first = oldest;
@@ -250,7 +253,7 @@ void Lookback::Confirm() {
     return;
   }
   kept_ = true;
-  ring_->Trim(rise_number_ - std::min<uint64_t>(rise_number_, ring_packets_), rise_number_ + ring_packets_ / 2);
+  ring_->Trim(rise_number_ - std::min<uint64_t>(rise_number_, ring_packets_), rise_number_ + std::max<uint64_t>(ring_packets_ / 2, 1));
   ring_->SetMaxPackets(ring_packets_);
   onset_number_ = rise_number_;
   onset_ns_ = seen_[at].time_ns;

@@ -39,14 +39,15 @@ class Lookback {
   // The oldest packet whose losses may still be asked of the ring's marks.
   uint64_t oldest_number() const;
 
-  // T of a freeze has come.
+  // T of an incident's freeze has come.
   void Freeze(int64_t time_ns) {
     AdvanceTo(time_ns);
     if (watch_.ConfirmEarly()) Confirm();
   }
   // For one at this time, with packet number `split` the first behind it.
   bool KeepsOnset(int64_t time_ns, uint64_t split) const {
-    return Kept() && onset_number_ < split && time_ns <= watch_.remembered_until_ns();
+    return Kept() && onset_number_ < split &&
+           (watch_.rising() || time_ns <= watch_.remembered_until_ns());
   }
   uint64_t onset_number() const { return onset_number_; }
   int64_t onset_ns() const { return onset_ns_; }

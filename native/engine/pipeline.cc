@@ -37,7 +37,8 @@ void Pipeline::OnNewSlab(Slab* slab) {
   if (!taps_.empty() && !congested_) congested_ = ring_.Congested();
 }
 
-void Pipeline::RecordPacket(const Packet& packet) {
+// Whether the ring has it.
+bool Pipeline::RecordPacket(const Packet& packet) {
   if (congested_ && config_.wait_for_writer) WaitForWriter();
   // Freezes while the writer hangs may pin the last slab: what the ring cannot take, no tap can record.
   const bool kept = ring_.Push(packet);
@@ -45,6 +46,7 @@ void Pipeline::RecordPacket(const Packet& packet) {
   const bool lost = !kept || (congested_ && !config_.wait_for_writer);
   const Cursor at = ring_.last();
   for (const auto& tap : taps_) tap->OnPacket(packet, at, lost, loss_.placed());
+  return kept;
 }
 
 // Replay only: there is no kernel buffer that could overflow meanwhile.
@@ -101,7 +103,7 @@ Tap* Pipeline::Find(uint32_t handle) {
 }
 
 void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
-  if (lookback_) lookback_->Freeze(time_ns);
+  if (lookback_ && tap->kind() == TapKind::kIncident) lookback_->Freeze(time_ns);
   uint64_t before = ring_.packets();
   Cursor split = ring_.tail();
   if (by_stamp && before > 0 && ring_.newest_ns() >= time_ns) {

@@ -36,12 +36,8 @@ class Pipeline : private PacketRing::Grower {
 
   void OnPacket(const Packet& packet) {
     counter_.Count(packet);
-    if (taps_.empty()) {
-      static_cast<void>(ring_.Push(packet));  // without taps nobody holds its slabs for long
-    } else {
-      RecordPacket(packet);
-    }
-    if (lookback_) lookback_->OnPacket(packet);
+    const bool kept = taps_.empty() ? ring_.Push(packet) : RecordPacket(packet);
+    if (kept && lookback_) lookback_->OnPacket(packet);
   }
   // After each batch: what was recorded goes to the writer.
   void EndBatch();
@@ -74,7 +70,7 @@ class Pipeline : private PacketRing::Grower {
 
  private:
   void OnNewSlab(Slab* slab) override;
-  void RecordPacket(const Packet& packet);
+  bool RecordPacket(const Packet& packet);
   void WaitForWriter();
   void FlushTaps();
   TrafficCounters CountFrom(Cursor begin, uint64_t packets) const;

@@ -49,6 +49,7 @@ void OnsetWatch::Step(int64_t time_ns) {
 }
 
 void OnsetWatch::WakeAt(int64_t time_ns) {
+  if (time_ns == kNever) return;
   look_after_ns_ = std::min(look_after_ns_, time_ns <= slot_start_ns_ ? 0 : static_cast<uint64_t>(time_ns - slot_start_ns_));
 }
 
