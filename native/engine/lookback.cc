@@ -211,6 +211,8 @@ void Lookback::Suspect(int64_t time_ns, const OnsetWatch::Counts& before) {
   for (size_t i = at; i < seen_count_; ++i) bytes_behind += seen_[i].caplen;
   const auto most_before = static_cast<uint64_t>(static_cast<double>(ring_bytes_) * kShareBefore);
   const uint64_t slack = Slack();
+  ring_was_full_ = oldest > 0 && onset_number_ > ring_packets_ && bytes - bytes_behind <= most_before &&
+                   ring_->packets() >= ring_packets_;
   uint64_t first = oldest;
   RecordWalker walker(ring_->oldest());
   while (first < onset_number_ &&
@@ -247,7 +249,9 @@ void Lookback::Confirm() {
   const double after = std::max(Of(watch_.first_rate(), measure), Of(watch_.threshold(), measure));
   const size_t at = ChangePoint(measure, Of(watch_.baseline(), measure), after);
   rise_number_ = seen_first_ + at;
-  if (!HasEdge(at, onset_number_ - first)) {
+  // Half way through the ring that was held before it: the change is older than that, and this is no edge of it.
+  const bool older = ring_was_full_ && 2 * (rise_number_ - ring_->held_first()) < ring_packets_;
+  if (older || !HasEdge(at, onset_number_ - first)) {
     watch_.ForgetAfterRise();
     LetGo();
     return;

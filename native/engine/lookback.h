@@ -97,6 +97,7 @@ class Lookback {
   uint64_t onset_number_ = 0;
   int64_t onset_ns_ = 0;
   uint64_t rise_number_ = 0;
+  bool ring_was_full_ = false;  // at the suspicion, and by number, not by bytes
   LossMarks onset_loss_;
   uint64_t loss_until_ = 0;
 
