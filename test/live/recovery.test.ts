@@ -11,6 +11,7 @@ import { makePair, noNamespaces, noTool } from '../support/netns.js'
 import { parseCapture } from '../support/pcapng-file.js'
 import { tcpdumpCount, tsharkCount } from '../support/replay.js'
 import { frameOf, noSender, send } from '../support/sender.js'
+import { SentLog } from '../support/sent.js'
 import { wrongTraffic } from '../support/traffic.js'
 
 const skip = noNamespaces || noSender
@@ -203,9 +204,7 @@ for (const { format, torn } of kills) {
     t.ok(report.coverage.preOnsetPackets > 0 && report.coverage.preOnsetPackets < 500)
     t.equal(report.statistics.packets, whole - 500)
 
-    const sent = readFileSync(log)
-    const times = Array.from({ length: sent.length / 8 }, (_, i) => sent.readBigUInt64LE(8 * i))
-    const secure = times.filter((time) => time < killedAt - 1_000_000_000n).length
+    const [secure] = new SentLog(log).passedBefore(killedAt - 1_000_000_000n)
     const last = frames.at(-1)
     t.ok(last !== undefined && frameOf(last.data).number + 1 >= secure, `${secure} were sent a second before`)
 
