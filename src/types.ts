@@ -361,7 +361,7 @@ export interface Gap {
 export interface Coverage {
   /** When the attack began: by the kept onset, else by `since`; null where there is neither. */
   onsetAt: string | null
-  /** `'watch'`: the kept onset, and `onsetAt` is the time of the first packet of section `onset`. */
+  /** `'watch'`: the kept onset, and `onsetAt` is the time of its first packet, which a small cap or ring may leave out. */
   onsetSource: 'watch' | 'since' | null
   /** Packets in the file from before `onsetAt`; 0 where it is null. */
   preOnsetPackets: number

@@ -257,7 +257,8 @@ void Lookback::Confirm() {
     return;
   }
   kept_ = true;
-  ring_->Trim(rise_number_ - std::min<uint64_t>(rise_number_, ring_packets_), rise_number_ + std::max<uint64_t>(ring_packets_ / 2, 1));
+  ring_->Trim(rise_number_ - std::min<uint64_t>(rise_number_, ring_packets_),
+              rise_number_ + std::max<uint64_t>(ring_packets_ / 2, 1));
   ring_->SetMaxPackets(ring_packets_);
   onset_number_ = rise_number_;
   onset_ns_ = seen_[at].time_ns;
