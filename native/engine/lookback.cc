@@ -10,16 +10,12 @@ using Measure = OnsetWatch::Measure;
 
 constexpr auto kIgnoreSlab = [](Slab*) {};
 
-// How far back from a suspicion the first packet of the rise may lie: small packets come to many before they are a
-// suspicious number of bytes.
-constexpr uint64_t kBehindSuspicion = 384;
-// What is looked at on both sides of it once the rate of the rise is known.
-constexpr uint64_t kBeforeOnset = 256;
-constexpr uint64_t kBehindOnset = 160;
-// Of a small ring more is held than it shows, for that look; and of any ring more on both sides, as the onset may move, so
-// far as the ring, what is held and the history have room for it.
+// What is looked at again on both sides of a suspicion, once the rate of the rise is known, to find its first packet.
+constexpr uint64_t kBeforeSuspicion = 320;
+constexpr uint64_t kBehindSuspicion = 160;
+// How much of the rise is held at least until then, and how much more than is shown: its first packet may be a later one.
 constexpr uint64_t kFewestHeld = 64;
-constexpr uint64_t kMostSlack = 64;
+constexpr uint64_t kSlack = 64;
 // How much less likely than the most likely first packet a later one may be, in nats: one to 20.
 constexpr double kMargin = 3;
 // A burst: gaps of less than this share of the mean one of the rise; and a silence behind it: so many mean ones.
@@ -29,8 +25,8 @@ constexpr size_t kLeastBurst = 4;
 constexpr size_t kMostBurst = 64;
 // Shares of ring.bytes: what is held from before the onset, and from it on; a ring's worth of packets and half a one fit
 // in beside a ring full, at 1514 bytes each.
-constexpr double kShareBefore = 3.0 / 8;
-constexpr double kShareBehind = 3.0 / 16;
+constexpr double kShareBefore = 0.37;
+constexpr double kShareBehind = 0.18;
 constexpr double kShareOfHistory = 1.0 / 8;
 // And a rise is suspected while what it has brought is no more than this.
 constexpr double kShareSuspected = 1.0 / 8;
@@ -65,7 +61,7 @@ Lookback::Lookback(const Config& config, PacketRing* ring, const TrafficCounters
                static_cast<size_t>(static_cast<double>(config.ring_bytes) * kShareOfHistory), config.largest_packet,
                config.lookback_ns),
       onset_loss_(*loss) {
-  ring_->SetMaxPackets(ring_packets_ + kBeyondRing);
+  ring_->SetMaxPackets(PacketsToHold(ring_packets_));
 }
 
 OnsetWatch::Counts Lookback::Counts() const {
@@ -127,7 +123,7 @@ void Lookback::Act(OnsetWatch::Event event) {
 void Lookback::LetGo() {
   kept_ = false;
   ring_->Release();
-  ring_->SetMaxPackets(ring_packets_ + kBeyondRing);
+  ring_->SetMaxPackets(PacketsToHold(ring_packets_));
 }
 
 void Lookback::Sample(const Packet& packet) {
@@ -142,7 +138,7 @@ void Lookback::See(uint64_t first, uint64_t end) {
   RecordWalker walker(ring_->Find(first));
   for (uint64_t number = first; number < end; ++number) {
     const RecordHeader header = walker.Header(kIgnoreSlab);
-    seen_[seen_count_++] = {header.time_ns(), header.len, header.caplen};
+    seen_[seen_count_++] = {header.time_ns(), header.len};
     walker.Skip(header, kIgnoreSlab);
   }
 }
@@ -195,49 +191,23 @@ size_t Lookback::BehindBurstOfCalm(size_t at, double pps) const {
   return at;
 }
 
+// In O(1), as trains of packets are suspected all the time: the stretch around it is held, and looked at if the rise holds.
 void Lookback::Suspect(int64_t time_ns, const OnsetWatch::Counts& before) {
-  const Measure measure = watch_.AlarmedMeasure(time_ns);
   if (ring_->packets() == 0 || !watch_.Suspect(time_ns, before)) return;
   LetGo();
-  const uint64_t end = ring_->pushed();
-  const uint64_t oldest = ring_->oldest_number();
-  See(std::max(oldest, end - std::min(end, kBehindSuspicion)), end);
-  const size_t at = ChangePoint(measure, Of(watch_.baseline(), measure), Of(watch_.threshold(), measure));
-  onset_number_ = seen_first_ + at;
-
-  // A ring's worth of packets before the onset, if their share of the bytes allows.
-  uint64_t bytes = ring_->bytes();
-  uint64_t bytes_behind = 0;
-  for (size_t i = at; i < seen_count_; ++i) bytes_behind += seen_[i].caplen;
-  const auto most_before = static_cast<uint64_t>(static_cast<double>(ring_bytes_) * kShareBefore);
-  const uint64_t slack = Slack();
-  ring_was_full_ = oldest > 0 && onset_number_ > ring_packets_ && bytes - bytes_behind <= most_before &&
-                   ring_->packets() >= ring_packets_;
-  uint64_t first = oldest;
-  RecordWalker walker(ring_->oldest());
-  while (first < onset_number_ &&
-         (onset_number_ - first > ring_packets_ + slack || bytes - bytes_behind > most_before)) {
-    const RecordHeader header = walker.Header(kIgnoreSlab);
-    bytes -= header.caplen;
-    walker.Skip(header, kIgnoreSlab);
-    ++first;
-  }
-  const auto most_behind = static_cast<uint64_t>(static_cast<double>(ring_bytes_) * kShareBehind);
-  ring_->Hold(walker.cursor(), first, bytes, onset_number_ + std::max<uint64_t>(ring_packets_ / 2, kFewestHeld) + slack,
-              bytes - bytes_behind + most_behind);
-}
-
-uint64_t Lookback::Slack() const {
-  const uint64_t mean_size = ring_->bytes() / ring_->packets() + 1;
-  const uint64_t room = ring_bytes_ / mean_size;
-  const uint64_t needed = 2 * ring_packets_ + ring_packets_ / 2 + ThinHistory::kMost;
-  return room <= needed ? 0 : std::min(kMostSlack, (room - needed) / 2);
+  suspected_number_ = ring_->pushed() - 1;
+  // What made the suspicion is of the rise already.
+  const double behind = watch_.suspicious_bytes();
+  ring_->Hold(static_cast<uint64_t>(static_cast<double>(ring_bytes_) * kShareBefore + behind),
+              std::max<uint64_t>(ring_packets_ / 2, kFewestHeld) + kSlack,
+              static_cast<uint64_t>(std::max(0.0, static_cast<double>(ring_bytes_) * kShareBehind - behind)));
 }
 
 // The rise holds. Now that its rate is known, its first packet is placed again, among those that are held.
 void Lookback::Confirm() {
-  const uint64_t first = std::max(ring_->held_first(), onset_number_ - std::min(onset_number_, kBeforeOnset));
-  const uint64_t end = std::min(ring_->held_end(), onset_number_ + kBehindOnset);
+  const uint64_t first =
+      std::max(ring_->held_first(), suspected_number_ - std::min(suspected_number_, kBeforeSuspicion));
+  const uint64_t end = std::min(ring_->held_end(), suspected_number_ + kBehindSuspicion);
   if (!ring_->holding() || first >= end) {  // there was nothing to hold
     rise_number_ = ring_->pushed();
     watch_.ForgetAfterRise();
@@ -249,9 +219,7 @@ void Lookback::Confirm() {
   const double after = std::max(Of(watch_.first_rate(), measure), Of(watch_.threshold(), measure));
   const size_t at = ChangePoint(measure, Of(watch_.baseline(), measure), after);
   rise_number_ = seen_first_ + at;
-  // Half way through the ring that was held before it: the change is older than that, and this is no edge of it.
-  const bool older = ring_was_full_ && 2 * (rise_number_ - ring_->held_first()) < ring_packets_;
-  if (older || !HasEdge(at, onset_number_ - first)) {
+  if (!HasEdge(at, suspected_number_ - first)) {
     watch_.ForgetAfterRise();
     LetGo();
     return;
@@ -281,8 +249,9 @@ double Lookback::RateOf(size_t first, size_t last) const {
 bool Lookback::HasEdge(size_t at, size_t before) const {
   const Measure measure = watch_.measure();
   const double threshold = Of(watch_.threshold(), measure);
-  // It is older than all that is seen, or the rate had come half the way before it.
-  if (at < kFewestBefore / 4 && before >= kFewestBefore) return false;
+  // It is older than what is seen, as an edge would have been suspected long before; or the rate had come half the way
+  // before it.
+  if (at < before / 4 && before >= kFewestBefore) return false;
   if (at >= kFewestBefore && RateOf(0, at) >= threshold * kRaisedBefore) return false;
 
   size_t last = std::min(at + kEdgePackets, seen_count_ - 1);
@@ -290,8 +259,7 @@ bool Lookback::HasEdge(size_t at, size_t before) const {
   const double edge_rate = last == at ? INFINITY : RateOf(at, last);
   const double last_rate = Of(watch_.last_rate(), measure);
   const bool sharp = edge_rate >= threshold * kEdgeShare && edge_rate * kSteepGrowth >= last_rate;
-  const double growth = last_rate / Of(watch_.first_rate(), measure);
-  return sharp || growth < kRampGrowth;
+  return sharp || watch_.growth(measure) < kRampGrowth;
 }
 
 }  // namespace pcap_ring

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -24,8 +25,13 @@ class Lookback {
     OnsetThresholds onset;
   };
 
-  // The ring is given more packets than it was made for, as the first of a rise are behind when it is suspected.
-  static constexpr size_t kBeyondRing = 64;
+  // How many packets the ring is given, to show `ring_packets`: the first of a rise are behind when it is suspected, and of
+  // a small ring more is needed to tell whether it has an edge.
+  static constexpr size_t PacketsToHold(size_t ring_packets) {
+    constexpr size_t kBeyondRing = 64;
+    constexpr size_t kFewest = 320;
+    return std::max(ring_packets + kBeyondRing, kFewest);
+  }
 
   Lookback(const Config& config, PacketRing* ring, const TrafficCounters* totals, const LossMarks* loss,
            EngineListener* listener);
@@ -64,7 +70,6 @@ class Lookback {
   struct Seen {
     int64_t time_ns;
     uint32_t len;
-    uint32_t caplen;
   };
 
   // A ring in which a huge packet had no room beside what was held has let go of it.
@@ -72,7 +77,6 @@ class Lookback {
   void Look(const Packet& packet);
   void Act(OnsetWatch::Event event);
   void Suspect(int64_t time_ns, const OnsetWatch::Counts& before);
-  uint64_t Slack() const;
   void Confirm();
   void LetGo();
   OnsetWatch::Counts Counts() const;
@@ -94,10 +98,10 @@ class Lookback {
   ThinHistory history_;
 
   bool kept_ = false;  // a confirmed onset; else what the ring holds, if anything, is a suspicion
-  uint64_t onset_number_ = 0;
+  uint64_t suspected_number_ = 0;  // the packet that made the suspicion
+  uint64_t onset_number_ = 0;      // of the one that is kept
   int64_t onset_ns_ = 0;
   uint64_t rise_number_ = 0;
-  bool ring_was_full_ = false;  // at the suspicion, and by number, not by bytes
   LossMarks onset_loss_;
   uint64_t loss_until_ = 0;
 

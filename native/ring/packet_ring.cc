@@ -218,15 +218,30 @@ Cursor PacketRing::Find(uint64_t number) const {
   return walker.cursor();
 }
 
-void PacketRing::Hold(Cursor begin, uint64_t first, uint64_t bytes, uint64_t stop, uint64_t stop_bytes) {
+void PacketRing::Hold(uint64_t most_bytes, uint64_t packets, uint64_t bytes) {
   Release();
+  while (packets_ > max_packets_) EvictOldest();
   holding_ = growing_ = true;
   left_first_ = left_last_ = false;
-  held_begin_ = begin;
-  held_first_ = first;
-  stop_ = stop;
-  stop_bytes_ = pushed_bytes_ - bytes + stop_bytes;
-  if (pushed_ >= stop_) StopGrowing();
+  held_begin_ = oldest_;
+  held_first_ = oldest_number();
+  if (bytes_ > most_bytes) BeginHoldIn(most_bytes / Slab::kSize);
+  stop_ = pushed_ + packets;
+  stop_bytes_ = pushed_bytes_ + bytes;
+}
+
+// With the first record that begins in the newest `slabs` slabs, or with the newest of all.
+void PacketRing::BeginHoldIn(size_t slabs) {
+  Slab* begin = nullptr;
+  for (Slab* slab = tail_.slab; slab != oldest_.slab; slab = slab->previous) {
+    if (begin != nullptr && slabs == 0) {
+      held_begin_ = {begin, begin->first_offset};
+      held_first_ = begin->first_number;
+      return;
+    }
+    if (slab->first_offset != Slab::kSize) begin = slab;
+    if (slabs > 0) --slabs;
+  }
 }
 
 void PacketRing::StopGrowing() {

@@ -65,10 +65,10 @@ class PacketRing {
   // The record of packet `number`, which must be in the ring, or in what is held.
   Cursor Find(uint64_t number) const;
 
-  // Holds what begins at `begin` (packet `first`, in the ring) and grows with the log, until packet `stop` is the next, or
-  // the next would make it more than `stop_bytes`, or half of the memory is held. `bytes`: those from `begin` on. In O(1):
-  // the ring's slabs stay where they are.
-  void Hold(Cursor begin, uint64_t first, uint64_t bytes, uint64_t stop, uint64_t stop_bytes);
+  // Holds the ring, or as much of its newest part as lies in slabs of no more than `most_bytes`. It grows with the log for
+  // `packets` or `bytes` more, or until half of the memory is held. Moves nothing, and looks at no record: the slabs stay
+  // where they are.
+  void Hold(uint64_t most_bytes, uint64_t packets, uint64_t bytes);
   // Holds no more than packets `first` to before `end`, as far as it holds them; it may still grow up to there.
   void Trim(uint64_t first, uint64_t end);
   // Lets go. What has left the ring becomes its oldest again, as if it had never been held, or is given back if packets
@@ -93,6 +93,7 @@ class PacketRing {
   static constexpr size_t kQueueBytes = 30 * 1024 * 1024;
 
  private:
+  void BeginHoldIn(size_t slabs);
   void LeaveRing(Slab* slab);
   void StopGrowing();
   void LeaveLog(Slab* slab);

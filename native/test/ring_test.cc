@@ -430,20 +430,32 @@ class HoldModel {
     held_end_ = number;
   }
 
+  // Bytes of the log that packets `first` up to before `end` take.
+  uint64_t InLog(uint64_t first, uint64_t end) const {
+    uint64_t size = 0;
+    for (; first < end; ++first) size += PadToEight(static_cast<uint32_t>(sizeof(RecordHeader) + packets_[first].data.size()));
+    return size;
+  }
+
   void Hold() {
     if (ring_.packets() == 0) return;
     const uint64_t end = ring_.pushed();
     if (holding_) Release();
-    uint64_t first = ring_.oldest_number() + Random(ring_.packets());
-    while (Bytes(first, end) > max_bytes_ * 3 / 8 && first + 1 < end) ++first;
-    stop_ = end - Random(2) * Random(4) + Random(3 * limits_.packets / 2 + 2);
-    if (stop_ < end) stop_ = end;
-    const uint64_t most = Bytes(first, end) + Random(max_bytes_ * 3 / 16 + 1);
-    ring_.Hold(ring_.Find(first), first, Bytes(first, end), stop_, most);
-    stop_bytes_ = sums_[first] + most;
+    first_ = std::max(first_, end - std::min<uint64_t>(end, max_packets_));
+    const uint64_t most = Random(max_bytes_ * 3 / 8 + 1);
+    stop_ = end + Random(3 * limits_.packets / 2 + 2);
+    stop_bytes_ = sums_[end] + Random(max_bytes_ * 3 / 16 + 1);
+    ring_.Hold(most, stop_ - end, stop_bytes_ - sums_[end]);
+    Expect(ring_.oldest_number() == first_, "no more than the ring's packets");
     holding_ = growing_ = true;
-    held_first_ = first;
-    if (stop_ == end) StopGrowing(end);
+    held_first_ = ring_.held_first();
+    Expect(held_first_ >= first_ && held_first_ < end, "a part of the ring");
+    Expect(held_first_ == first_ || Bytes(first_, end) > most, "all of it, if that is no more");
+    // The newest slabs may hold nothing but the rest of one record.
+    Expect(held_first_ == first_ || InLog(held_first_, end) <= std::max<uint64_t>(most, Slab::kSize) + limits_.largest + Slab::kSize,
+           "no more than asked for");
+    Expect(held_first_ == first_ || InLog(held_first_, end) + limits_.largest + 3 * Slab::kSize > most,
+           "no less than whole slabs");
     ++holds_;
   }
 
@@ -606,10 +618,7 @@ TEST(what_is_held_leaves_the_ring_room_for_packets_of_any_size) {
       bool ok = true;
       const auto push = [&] { ok = ok && ring.Push(ToPacket(MakePacket(number++, size))); };
       for (size_t pushed = 0; pushed < bytes; pushed += size + sizeof(RecordHeader)) push();
-      uint64_t first = ring.oldest_number();
-      uint64_t held = ring.bytes();
-      for (; held > bytes * 3 / 8; held -= size) ++first;
-      ring.Hold(ring.Find(first), first, held, UINT64_MAX, held + bytes * 3 / 16);
+      ring.Hold(bytes * 3 / 8, UINT64_MAX - number, bytes * 3 / 16);
       for (size_t pushed = 0; pushed < 3 * bytes; pushed += size + sizeof(RecordHeader)) {
         push();
         ok = ok && ring.packets() > 0 && ring.bytes_in_all() <= bytes;

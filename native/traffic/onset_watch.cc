@@ -10,6 +10,7 @@ namespace {
 constexpr int64_t kWarmUpNs = kNsPerSec;                // of traffic, before which there is no baseline
 constexpr int64_t kBaselineMemoryNs = 60 * kNsPerSec;
 constexpr int64_t kRiseMemoryNs = 3'600 * kNsPerSec;    // what stays raised becomes the baseline in the end
+constexpr int64_t kLessonNs = 250 * kNsPerMs;
 constexpr int64_t kLongestLessonNs = 10 * kNsPerSec;    // of a silence, which may be a clock that was set
 constexpr int64_t kPauseNs = 10 * OnsetWatch::kSlotNs;  // a raised rate that pauses for so long has ended
 constexpr int kMostSlots = 64;  // that are judged one by one after a silence
@@ -96,7 +97,7 @@ bool OnsetWatch::AtLeast(const Rates& rates, double share) const {
 OnsetWatch::Event OnsetWatch::SeeSlot(const Rates& rates, int64_t end_ns, int64_t length_ns) {
   switch (state_) {
     case State::kCalm:
-      Learn(rates, length_ns, kBaselineMemoryNs);
+      SeeCalm(rates, length_ns);
       return Event::kNone;
     case State::kSuspected:
       return SeeSuspectedSlot(rates, end_ns, length_ns);
@@ -122,8 +123,7 @@ OnsetWatch::Event OnsetWatch::SeeSuspectedSlot(const Rates& rates, int64_t end_n
   if (slot_count_ - raised_count_ < kDropping) return Event::kNone;
   state_ = State::kCalm;
   const double unlearned_seconds = static_cast<double>(unlearned_ns_) / 1e9;
-  Learn({unlearned_.packets / unlearned_seconds, unlearned_.bytes / unlearned_seconds}, unlearned_ns_,
-        kBaselineMemoryNs);
+  SeeCalm({unlearned_.packets / unlearned_seconds, unlearned_.bytes / unlearned_seconds}, unlearned_ns_);
   unlearned_ = {};
   unlearned_ns_ = 0;
   packets_.Rearm(end_ns);
@@ -139,7 +139,11 @@ OnsetWatch::Event OnsetWatch::SeeRisenSlot(const Rates& rates, int64_t end_ns, i
   } else if (end_ns - last_raised_ns_ > kPauseNs) {
     raised_ = false;
   }
-  Learn(rates, length_ns, raised_ ? kRiseMemoryNs : kBaselineMemoryNs);
+  if (raised_) {
+    Learn(rates, length_ns, kRiseMemoryNs);
+  } else {
+    SeeCalm(rates, length_ns);
+  }
   if (raised_ || end_ns <= remembered_until_ns()) return Event::kNone;
   state_ = State::kCalm;
   Arm();
@@ -154,6 +158,7 @@ void OnsetWatch::Confirm(int64_t time_ns) {
   recent_ = (1u << kWindow) - 1;
   last_raised_ns_ = time_ns;
   keep_ns_of_rise_ = keep_ns_;
+  lessons_ = {};
   unlearned_ = {};
   unlearned_ns_ = 0;
   Disarm();
@@ -185,24 +190,49 @@ bool OnsetWatch::Suspect(int64_t time_ns, const Counts& counts) {
   return true;
 }
 
-OnsetWatch::Rates OnsetWatch::rate() const {
-  Rates sum;
-  for (int i = 0; i < slot_count_; ++i) {
-    sum.packets += slots_[i].packets / slot_count_;
-    sum.bytes += slots_[i].bytes / slot_count_;
+OnsetWatch::Rates OnsetWatch::MeanOf(int first, int end) const {
+  Rates mean;
+  for (int i = first; i < end; ++i) {
+    mean.packets += slots_[i].packets / (end - first);
+    mean.bytes += slots_[i].bytes / (end - first);
   }
-  return sum;
+  return mean;
+}
+
+double OnsetWatch::growth(Measure measure) const {
+  const int half = (slot_count_ - first_of_run_ + 1) / 2;
+  const Rates first = MeanOf(first_of_run_, first_of_run_ + half);
+  const Rates second = MeanOf(slot_count_ - half, slot_count_);
+  return measure == Measure::kPackets ? second.packets / first.packets : second.bytes / first.bytes;
+}
+
+// Learned a second late, once there is a baseline: else a rise that takes seconds would lift what it is measured by.
+void OnsetWatch::SeeCalm(const Rates& rates, int64_t length_ns) {
+  const int64_t lesson_ns = std::min(length_ns, lesson_left_ns_);
+  lesson_left_ns_ -= lesson_ns;
+  if (lesson_ns == 0) return;
+  if (seen_ns_ < kWarmUpNs) {
+    Learn(rates, lesson_ns, kBaselineMemoryNs);
+    return;
+  }
+  Lesson* lesson = &lessons_[newest_lesson_];
+  lesson->length_ns += lesson_ns;
+  const double share = static_cast<double>(lesson_ns) / static_cast<double>(lesson->length_ns);
+  lesson->rates.packets += (rates.packets - lesson->rates.packets) * share;
+  lesson->rates.bytes += (rates.bytes - lesson->rates.bytes) * share;
+  if (lesson->length_ns < kLessonNs) return;
+  newest_lesson_ = (newest_lesson_ + 1) % lessons_.size();
+  lesson = &lessons_[newest_lesson_];
+  if (lesson->length_ns > 0) Learn(lesson->rates, lesson->length_ns, kBaselineMemoryNs);
+  *lesson = {};
 }
 
 // A running mean at first, later an exponential one.
 void OnsetWatch::Learn(const Rates& rates, int64_t length_ns, int64_t memory_ns) {
   seen_ns_ = std::min(seen_ns_ + length_ns, kWarmUpNs);
-  const int64_t lesson_ns = std::min(length_ns, lesson_left_ns_);
-  lesson_left_ns_ -= lesson_ns;
-  learned_ns_ = std::min(learned_ns_ + lesson_ns, kBaselineMemoryNs);
-  if (lesson_ns == 0) return;
+  learned_ns_ = std::min(learned_ns_ + length_ns, kBaselineMemoryNs);
   const int64_t among_ns = memory_ns == kRiseMemoryNs ? memory_ns : learned_ns_;
-  const double weight = static_cast<double>(lesson_ns) / static_cast<double>(among_ns);
+  const double weight = static_cast<double>(length_ns) / static_cast<double>(among_ns);
   baseline_.packets += (rates.packets - baseline_.packets) * weight;
   baseline_.bytes += (rates.bytes - baseline_.bytes) * weight;
   if (seen_ns_ < kWarmUpNs) return;
@@ -221,9 +251,10 @@ void OnsetWatch::Arm() {
   const double mean_size = std::max(kLeastMeanSize, baseline_.packets > 0 ? baseline_.bytes / baseline_.packets : 0);
   packets_.increment = static_cast<uint64_t>(packet_ns);
   const double burst = std::clamp(burst_bytes_ / mean_size, kLeastBurst, kBurst);
+  suspicious_bytes_ = burst * mean_size;
   packets_.depth_ns = static_cast<int64_t>(burst * packet_ns);
   bytes_.increment = static_cast<uint64_t>(byte_ns * (1 << kFraction));
-  bytes_.depth_ns = static_cast<int64_t>(burst * mean_size * byte_ns);
+  bytes_.depth_ns = static_cast<int64_t>(suspicious_bytes_ * byte_ns);
 }
 
 // What passes fills nothing.

@@ -57,7 +57,8 @@ class OnsetWatch {
 
   // The packet just passed fills a bucket that was empty before the suspicion there may be already.
   bool Alarmed(int64_t time_ns) const { return packets_.Over(time_ns) || bytes_.Over(time_ns); }
-  Measure AlarmedMeasure(int64_t time_ns) const { return packets_.Over(time_ns) ? Measure::kPackets : Measure::kBytes; }
+  // What a suspicion takes, of packets at the baseline's mean size.
+  double suspicious_bytes() const { return suspicious_bytes_; }
   // From here on slots decide. False: the suspicion that there is stays, as it has more for it than against it.
   bool Suspect(int64_t time_ns, const Counts& counts);
   // At a freeze: a suspicion that has held so far is taken for confirmed.
@@ -81,9 +82,11 @@ class OnsetWatch {
   const Rates& threshold() const { return threshold_; }
   Measure measure() const { return measure_; }  // which of them rose further
   // Since the suspicion: on the whole, in the first slot that no calm one follows, and in the last.
-  Rates rate() const;
+  Rates rate() const { return MeanOf(0, slot_count_); }
   const Rates& first_rate() const { return slots_[first_of_run_]; }
   const Rates& last_rate() const { return slots_[slot_count_ - 1]; }
+  // By how much it grew in the slots that no calm one follows: the mean of their second half over that of their first.
+  double growth(Measure measure) const;
 
  private:
   static constexpr int64_t kStepBackNs = kNsPerSec;
@@ -123,7 +126,9 @@ class OnsetWatch {
   Event SeeRisenSlot(const Rates& rates, int64_t end_ns, int64_t length_ns);
   void Confirm(int64_t time_ns);
   bool AtLeast(const Rates& rates, double share) const;
+  void SeeCalm(const Rates& rates, int64_t length_ns);
   void Learn(const Rates& rates, int64_t length_ns, int64_t memory_ns);
+  Rates MeanOf(int first, int end) const;
   void SetThresholds();
   void Arm();
   void Disarm();
@@ -136,6 +141,7 @@ class OnsetWatch {
 
   Bucket packets_;
   Bucket bytes_;
+  double suspicious_bytes_ = 0;
   int64_t slot_start_ns_ = 0;
   uint64_t look_after_ns_ = 0;  // from the slot's start
   Counts slot_counts_;          // at its start
@@ -145,6 +151,13 @@ class OnsetWatch {
   int64_t seen_ns_ = 0;      // time that made the baseline
   int64_t learned_ns_ = 0;   // the weight of what it is made of
   int64_t lesson_left_ns_ = 0;  // until the next packet
+  // Seen and not learned yet, as it may be how a rise begins: a queue.
+  struct Lesson {
+    Rates rates;
+    int64_t length_ns = 0;
+  };
+  std::array<Lesson, 4> lessons_;
+  size_t newest_lesson_ = 0;
 
   // Of a suspicion.
   std::array<Rates, kConfirming + kDropping> slots_;

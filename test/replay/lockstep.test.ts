@@ -9,7 +9,7 @@ import { defaultStart, sequenceOf, synPackets, udpPackets } from '../support/gen
 import { type HostApi, type HostOptions, runHost } from '../support/host.js'
 import { node24 } from '../support/node24.js'
 import { parsePcap } from '../support/pcap-file.js'
-import { pcapBytes, toRaw, usOf } from '../support/recording.js'
+import { pcapBytes, toRaw, usOf, usOfTime } from '../support/recording.js'
 import { scratch } from '../support/replay.js'
 
 // Two floods in calm traffic. The first is over before the cap of the file, the second is not. They are so close that the
@@ -26,19 +26,19 @@ const threshold = { on: 2_000, off: 900 }
 const resolution = { packets: 100, us: 1_000_000 }
 const capPackets = 10_000
 const ringPackets = 500
-const onset = 1_000
+const firstOfFlood = 1_000
 
 const range = (from: number, end: number): number[] => Array.from({ length: end - from }, (_, i) => from + i)
 
-/** From before a freeze that packet `at` is the first behind. */
-function before(at: number): number[] {
+/** From before a freeze that packet `at` is the first behind, with the onset at packet `onset`. */
+function before(at: number, onset: number): number[] {
   if (at - onset <= ringPackets) return range(onset - ringPackets, at)
   const half = ringPackets / 2
   return [...range(onset - ringPackets, onset + half), ...range(at - half, at)]
 }
 
-/** What the incidents of the recording hold, from the recording alone. */
-function prediction(): number[][] {
+/** What the incidents of the recording hold, from the recording and the place of the onset alone. */
+function prediction(onset: number): number[][] {
   const times = packets.map(usOf)
   const first = times[0] as number
   const incidents: number[][] = []
@@ -53,7 +53,7 @@ function prediction(): number[][] {
     if (current === null && pps >= threshold.on) {
       current = { at: next, resolveUs: null }
     } else if (current !== null && pps < threshold.off) {
-      const kept = before(current.at)
+      const kept = before(current.at, onset)
       const resolved = kept.length + next - current.at
       let count = Math.min(resolved, capPackets)
       if (resolved < capPackets) {
@@ -110,8 +110,6 @@ interface Outcome {
   digests: string[]
 }
 
-const wanted = prediction()
-
 async function runs(t: Test, manner: Manner, count: number, options: HostOptions = {}): Promise<Outcome> {
   const directory = scratch(t)
   const file = join(directory, 'recording.pcap')
@@ -123,10 +121,12 @@ async function runs(t: Test, manner: Manner, count: number, options: HostOptions
   const digests = files.map((paths) => paths.map(digestOf))
   t.equal(new Set(digests.map((list) => list.join())).size, 1, 'all runs wrote the same')
 
+  const onset = onsetOf(files[0]?.[0] as string)
+  t.ok(onset >= firstOfFlood && onset < firstOfFlood + 5, `the onset is packet ${onset}`)
   const found = (files[0] ?? []).map((path) => parsePcap(readFileSync(path)).records)
   t.strictSame(
     found.map((records) => records.map(({ data }) => sequenceOf(data))),
-    wanted,
+    prediction(onset),
     'as predicted from the recording',
   )
   for (const records of found) {
@@ -137,6 +137,12 @@ async function runs(t: Test, manner: Manner, count: number, options: HostOptions
     t.ok(untouched)
   }
   return { node, digests: digests[0] ?? [] }
+}
+
+/** The packet at which a report says that the rise began. */
+function onsetOf(path: string): number {
+  const { coverage } = JSON.parse(readFileSync(path.replace(/pcap$/, 'json'), 'utf8'))
+  return packets.findIndex((packet) => usOf(packet) === usOfTime(coverage.onsetAt))
 }
 
 /** Of the capture, and of the report but for where it lies. */
@@ -155,6 +161,7 @@ function load(t: Test): void {
 }
 
 test('the recording makes two incidents, one below the cap and one capped', (t) => {
+  const wanted = prediction(firstOfFlood)
   t.equal(wanted.length, 2)
   t.equal(wanted[1]?.length, capPackets)
   t.ok((wanted[0]?.length ?? 0) < capPackets)
