@@ -18,11 +18,14 @@ constexpr uint64_t kFewestHeld = 64;
 constexpr uint64_t kSlack = 64;
 // How much less likely than the most likely first packet a later one may be, in nats: one to 20.
 constexpr double kMargin = 3;
-// A burst: gaps of less than this share of the mean one of the rise; and a silence behind it: so many mean ones.
-constexpr double kBurstGap = 1.0 / 4;
-constexpr double kSilence = 3;
-constexpr size_t kLeastBurst = 4;
-constexpr size_t kMostBurst = 64;
+// What the gaps of less than this share of the mean one of the rise are: within a train.
+constexpr double kTrainGap = 1.0 / 4;
+// Of the share of gaps that are within trains: what is taken for it without any, and how much a gap tells of it.
+constexpr double kTrainPrior = 0.05;
+constexpr double kTrainPriorGaps = 2;
+constexpr double kLeastShare = 0.02;
+// How much a packet's size may tell, in nats.
+constexpr double kMostOfSize = 4;
 // Shares of ring.bytes: what is held from before the onset, and from it on; a ring's worth of packets and half a one fit
 // in beside a ring full, at 1514 bytes each.
 constexpr double kShareBefore = 0.37;
@@ -38,6 +41,8 @@ constexpr double kEdgeShare = 0.7;
 // And how much a ramp grows until it is confirmed, at least; or it has become so many times what it was right behind its edge.
 constexpr double kRampGrowth = 1.25;
 constexpr double kSteepGrowth = 4;
+// A rate at the threshold is suspected within some 40 packets; an edge that lies further back than this is none.
+constexpr size_t kLatestSuspicion = 112;
 // A slower ramp: over the packets seen before the change, if they are so many, the rate was this share of the threshold already.
 constexpr size_t kFewestBefore = 128;
 constexpr double kRaisedBefore = 0.5;
@@ -143,52 +148,51 @@ void Lookback::See(uint64_t first, uint64_t end) {
   }
 }
 
-// The first packet of a rate of `after` behind one of `before`, given all packets seen and no other change: the largest sum
-// of log-likelihood ratios from it to the last is the most likely one, and the latest of those that are not much less likely
-// is taken, as no packet of the calm is to pass for one of the rise. Bytes are taken for events like packets.
-size_t Lookback::ChangePoint(Measure measure, double before, double after) {
+// Which share of the gaps before packets `first` to `end` seen is less than `short_ns`.
+double Lookback::ShareOfTrains(size_t first, size_t end, double short_ns) const {
+  double within = kTrainPrior * kTrainPriorGaps;
+  double gaps = kTrainPriorGaps;
+  for (size_t i = std::max<size_t>(first, 1); i < end; ++i) {
+    within += static_cast<double>(seen_[i].time_ns - seen_[i - 1].time_ns) < short_ns;
+    ++gaps;
+  }
+  return std::clamp(within / gaps, kLeastShare, 1 - kLeastShare);
+}
+
+// The first packet of a rise to `after`, of which the one at `suspected` is part. The traffic is taken for trains that come at
+// random (a compound Poisson process), of geometrically many packets of exponentially distributed sizes, and for one change
+// of all three: the largest sum of log-likelihood ratios from it to the last is the most likely first packet. The latest of
+// those that are not much less likely is taken, as no packet of the calm is to pass for one of the rise.
+size_t Lookback::ChangePoint(size_t suspected, const OnsetWatch::Rates& before, const OnsetWatch::Rates& after) {
   constexpr double kLeastBefore = 0.01;
-  before = std::max(before, after * kLeastBefore);
-  const double gain = std::log(after / before);
-  const double cost_per_ns = (after - before) / 1e9;
+  const double short_ns = kTrainGap * 1e9 / after.packets;
+  const double within_before = ShareOfTrains(0, suspected / 2, short_ns);
+  const double within_after = ShareOfTrains(suspected, seen_count_, short_ns);
+  const double trains_after = after.packets * (1 - within_after);
+  const double trains_before =
+      std::clamp(before.packets * (1 - within_before), trains_after * kLeastBefore, trains_after);
+  const double within_train = std::log(within_after / within_before);
+  const double next_train = std::log((1 - within_after) * trains_after / ((1 - within_before) * trains_before));
+  const double cost_per_ns = (trains_after - trains_before) / 1e9;
+  const double size_before = std::max(1.0, before.packets > 0 ? before.bytes / before.packets : 0);
+  const double size_after = std::max(1.0, after.bytes / after.packets);
+  const double sizes = std::log(size_before / size_after);
+  const double per_byte = 1 / size_before - 1 / size_after;
+
   double best = -INFINITY;
   double score = 0;
-  double units = 0;
   for (size_t i = seen_count_; i-- > 0;) {
-    const double unit = measure == Measure::kPackets ? 1.0 : seen_[i].len;
-    units += unit;
-    score += unit * gain;
+    if (i + 1 < seen_count_) {
+      const double gap_ns = static_cast<double>(std::max<int64_t>(0, seen_[i + 1].time_ns - seen_[i].time_ns));
+      score += gap_ns < short_ns ? within_train : next_train - cost_per_ns * gap_ns;
+    }
+    score += std::clamp(sizes + per_byte * seen_[i].len, -kMostOfSize, kMostOfSize);
     scores_[i] = score;
     best = std::max(best, score);
-    if (i > 0) score -= cost_per_ns * static_cast<double>(std::max<int64_t>(0, seen_[i].time_ns - seen_[i - 1].time_ns));
   }
-  const double margin = kMargin * units / static_cast<double>(seen_count_);
   size_t latest = seen_count_ - 1;
-  while (latest > 0 && scores_[latest] < best - margin) --latest;
-  return BehindBurstOfCalm(latest, static_cast<double>(seen_count_) * after / units);
-}
-
-// How many packets from `first` on come so close together that a rate of `pps` does not explain it.
-size_t Lookback::BurstFrom(size_t first, double pps) const {
-  const double most_ns = kBurstGap * 1e9 / pps;
-  size_t end = first + 1;
-  while (end < seen_count_ && static_cast<double>(seen_[end].time_ns - seen_[end - 1].time_ns) < most_ns) ++end;
-  return end - first;
-}
-
-// Where the calm comes in bursts, one of them right before the rise is taken for its first packets. It is none of them if
-// there was one as large before, and behind it a silence that the rise, `pps`, does not have.
-size_t Lookback::BehindBurstOfCalm(size_t at, double pps) const {
-  const size_t burst = BurstFrom(at, pps);
-  const size_t behind = at + burst;
-  if (burst < kLeastBurst || burst > kMostBurst || behind >= seen_count_) return at;
-  if (static_cast<double>(seen_[behind].time_ns - seen_[behind - 1].time_ns) < kSilence * 1e9 / pps) return at;
-  for (size_t i = 0; i < at;) {
-    const size_t earlier = BurstFrom(i, pps);
-    if (earlier >= burst * 3 / 4 && i + earlier <= at) return behind;
-    i += earlier;
-  }
-  return at;
+  while (latest > 0 && scores_[latest] < best - kMargin) --latest;
+  return latest;
 }
 
 // In O(1), as trains of packets are suspected all the time: the stretch around it is held, and looked at if the rise holds.
@@ -215,9 +219,7 @@ void Lookback::Confirm() {
     return;
   }
   See(first, end);
-  const Measure measure = watch_.measure();
-  const double after = std::max(Of(watch_.first_rate(), measure), Of(watch_.threshold(), measure));
-  const size_t at = ChangePoint(measure, Of(watch_.baseline(), measure), after);
+  const size_t at = ChangePoint(suspected_number_ - first, watch_.baseline(), watch_.early_rate());
   rise_number_ = seen_first_ + at;
   if (!HasEdge(at, suspected_number_ - first)) {
     watch_.ForgetAfterRise();
@@ -249,9 +251,8 @@ double Lookback::RateOf(size_t first, size_t last) const {
 bool Lookback::HasEdge(size_t at, size_t before) const {
   const Measure measure = watch_.measure();
   const double threshold = Of(watch_.threshold(), measure);
-  // It is older than what is seen, as an edge would have been suspected long before; or the rate had come half the way
-  // before it.
-  if (at < before / 4 && before >= kFewestBefore) return false;
+  // An edge would have been suspected long before, or the rate had come half the way before it.
+  if (at + kLatestSuspicion < before) return false;
   if (at >= kFewestBefore && RateOf(0, at) >= threshold * kRaisedBefore) return false;
 
   size_t last = std::min(at + kEdgePackets, seen_count_ - 1);
@@ -259,7 +260,7 @@ bool Lookback::HasEdge(size_t at, size_t before) const {
   const double edge_rate = last == at ? INFINITY : RateOf(at, last);
   const double last_rate = Of(watch_.last_rate(), measure);
   const bool sharp = edge_rate >= threshold * kEdgeShare && edge_rate * kSteepGrowth >= last_rate;
-  return sharp || watch_.growth(measure) < kRampGrowth;
+  return sharp || Of(watch_.late_rate(), measure) < Of(watch_.early_rate(), measure) * kRampGrowth;
 }
 
 }  // namespace pcap_ring

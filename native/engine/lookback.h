@@ -82,9 +82,8 @@ class Lookback {
   OnsetWatch::Counts Counts() const;
   void Sample(const Packet& packet);
   void See(uint64_t first, uint64_t end);
-  size_t ChangePoint(OnsetWatch::Measure measure, double before, double after);
-  size_t BurstFrom(size_t first, double pps) const;
-  size_t BehindBurstOfCalm(size_t at, double pps) const;
+  double ShareOfTrains(size_t first, size_t end, double short_ns) const;
+  size_t ChangePoint(size_t suspected, const OnsetWatch::Rates& before, const OnsetWatch::Rates& after);
   bool HasEdge(size_t at, size_t before) const;
   double RateOf(size_t first, size_t last) const;
 

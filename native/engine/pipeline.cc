@@ -133,7 +133,8 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
                      ring_.pushed() - after, &origin);
   // The caller was held up between T and its command for so long that the ring has rolled over T.
   if (overrun && tap->kind() != TapKind::kDump) {
-    origin.gaps.Add({time_ns, ring_.oldest_ns(), 0, false, false, GapReason::kRing});
+    const int64_t from_ns = origin.spans.empty() ? time_ns : origin.last_ns;
+    origin.gaps.Add({from_ns, ring_.oldest_ns(), 0, false, false, GapReason::kRing});
   }
   tap->Start(std::move(origin));
 

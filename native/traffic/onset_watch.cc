@@ -14,8 +14,9 @@ constexpr int64_t kLessonNs = 250 * kNsPerMs;
 constexpr int64_t kLongestLessonNs = 10 * kNsPerSec;    // of a silence, which may be a clock that was set
 constexpr int64_t kPauseNs = 10 * OnsetWatch::kSlotNs;  // a raised rate that pauses for so long has ended
 constexpr int kMostSlots = 64;  // that are judged one by one after a silence
-constexpr int kWindow = 8;      // slots in which kConfirming are raised while a rise lasts
-constexpr double kShareThatLasts = 0.5;  // of the threshold: hysteresis
+// Of the threshold: in a single slot of a rise, as there is chance in it; and while it lasts (hysteresis).
+constexpr double kShareOfSlot = 0.75;
+constexpr double kShareThatLasts = 0.5;
 
 // A suspicion is worth so many packets more than the reference rate explains. By Lorden's bound a Poisson stream at the
 // baseline comes to it by chance once in factor^24 packets; traffic in bursts does so all the time, and it costs nothing.
@@ -108,19 +109,24 @@ OnsetWatch::Event OnsetWatch::SeeSlot(const Rates& rates, int64_t end_ns, int64_
 }
 
 OnsetWatch::Event OnsetWatch::SeeSuspectedSlot(const Rates& rates, int64_t end_ns, int64_t length_ns) {
-  const bool raised = AtLeast(rates, 1);
+  const bool raised = AtLeast(rates, kShareOfSlot);
   slots_[slot_count_++] = rates;
-  raised_count_ += raised;
-  if (!raised) first_of_run_ = slot_count_;
+  if (raised) {
+    ++raised_count_;
+    raised_mean_.packets += (rates.packets - raised_mean_.packets) / raised_count_;
+    raised_mean_.bytes += (rates.bytes - raised_mean_.bytes) / raised_count_;
+  } else {
+    first_of_run_ = slot_count_;
+  }
   const double seconds = static_cast<double>(length_ns) / 1e9;
   unlearned_.packets += rates.packets * seconds;
   unlearned_.bytes += rates.bytes * seconds;
   unlearned_ns_ += length_ns;
-  if (raised_count_ == kConfirming) {
+  if (raised_count_ >= kConfirming && AtLeast(raised_mean_, 1)) {
     Confirm(end_ns);
     return Event::kConfirmed;
   }
-  if (slot_count_ - raised_count_ < kDropping) return Event::kNone;
+  if (slot_count_ < kWindow && slot_count_ - raised_count_ <= kWindow - kConfirming) return Event::kNone;
   state_ = State::kCalm;
   const double unlearned_seconds = static_cast<double>(unlearned_ns_) / 1e9;
   SeeCalm({unlearned_.packets / unlearned_seconds, unlearned_.bytes / unlearned_seconds}, unlearned_ns_);
@@ -151,8 +157,8 @@ OnsetWatch::Event OnsetWatch::SeeRisenSlot(const Rates& rates, int64_t end_ns, i
 }
 
 void OnsetWatch::Confirm(int64_t time_ns) {
-  const Rates mean = rate();
-  measure_ = mean.packets / threshold_.packets >= mean.bytes / threshold_.bytes ? Measure::kPackets : Measure::kBytes;
+  measure_ = raised_mean_.packets / threshold_.packets >= raised_mean_.bytes / threshold_.bytes ? Measure::kPackets
+                                                                                                : Measure::kBytes;
   state_ = State::kRisen;
   raised_ = true;
   recent_ = (1u << kWindow) - 1;
@@ -166,6 +172,7 @@ void OnsetWatch::Confirm(int64_t time_ns) {
 
 bool OnsetWatch::ConfirmEarly() {
   if (state_ != State::kSuspected || slot_count_ < kConfirmingAtFreeze || raised_count_ < slot_count_) return false;
+  if (!AtLeast(raised_mean_, 1)) return false;
   Confirm(slot_start_ns_);
   return true;
 }
@@ -186,6 +193,7 @@ bool OnsetWatch::Suspect(int64_t time_ns, const Counts& counts) {
   }
   state_ = State::kSuspected;
   slot_count_ = raised_count_ = first_of_run_ = 0;
+  raised_mean_ = {};
   Begin(time_ns, counts);
   return true;
 }
@@ -197,13 +205,6 @@ OnsetWatch::Rates OnsetWatch::MeanOf(int first, int end) const {
     mean.bytes += slots_[i].bytes / (end - first);
   }
   return mean;
-}
-
-double OnsetWatch::growth(Measure measure) const {
-  const int half = (slot_count_ - first_of_run_ + 1) / 2;
-  const Rates first = MeanOf(first_of_run_, first_of_run_ + half);
-  const Rates second = MeanOf(slot_count_ - half, slot_count_);
-  return measure == Measure::kPackets ? second.packets / first.packets : second.bytes / first.bytes;
 }
 
 // Learned a second late, once there is a baseline: else a rise that takes seconds would lift what it is measured by.

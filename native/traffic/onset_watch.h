@@ -14,15 +14,16 @@ namespace pcap_ring {
 // A suspicion is Page's CUSUM ("Continuous Inspection Schemes", Biometrika 1954) for a Poisson rate that changes from the
 // baseline to the threshold: each packet counts one, less k a second, with k = (threshold - baseline) / ln(threshold /
 // baseline). It is kept as a leaky bucket in time (GCRA: the moment at which the bucket will be empty), which takes an
-// addition and two comparisons a packet. From the suspicion on, slots of 25 ms decide: six of eight at or above the
-// threshold confirm it, the third that is not drops it. So what is shorter than 125 ms is never confirmed.
+// addition and two comparisons a packet. From the suspicion on, slots of 25 ms decide: six of eight near the threshold,
+// and their mean at or above it, confirm it; the third that is not drops it. So what is shorter than 125 ms is never
+// confirmed.
 //
 // The capture thread's. Knows no packets, only when they came and how large they were.
 class OnsetWatch {
  public:
   static constexpr int64_t kSlotNs = 25 * kNsPerMs;
-  static constexpr int kConfirming = 6;  // raised slots
-  static constexpr int kDropping = 3;    // slots that are not
+  static constexpr int kWindow = 8;      // slots
+  static constexpr int kConfirming = 6;  // of them, that are raised
   static constexpr int kConfirmingAtFreeze = 3;
 
   // What has passed since the beginning; lost packets too, as they were there.
@@ -81,12 +82,12 @@ class OnsetWatch {
   const Rates& baseline() const { return baseline_; }
   const Rates& threshold() const { return threshold_; }
   Measure measure() const { return measure_; }  // which of them rose further
-  // Since the suspicion: on the whole, in the first slot that no calm one follows, and in the last.
-  Rates rate() const { return MeanOf(0, slot_count_); }
-  const Rates& first_rate() const { return slots_[first_of_run_]; }
+  // Since the suspicion: in the raised slots on the whole; in the first and the second half of those that no calm one
+  // follows; and in the last.
+  const Rates& rate() const { return raised_mean_; }
+  Rates early_rate() const { return MeanOf(first_of_run_, first_of_run_ + HalfOfRun()); }
+  Rates late_rate() const { return MeanOf(slot_count_ - HalfOfRun(), slot_count_); }
   const Rates& last_rate() const { return slots_[slot_count_ - 1]; }
-  // By how much it grew in the slots that no calm one follows: the mean of their second half over that of their first.
-  double growth(Measure measure) const;
 
  private:
   static constexpr int64_t kStepBackNs = kNsPerSec;
@@ -129,6 +130,7 @@ class OnsetWatch {
   void SeeCalm(const Rates& rates, int64_t length_ns);
   void Learn(const Rates& rates, int64_t length_ns, int64_t memory_ns);
   Rates MeanOf(int first, int end) const;
+  int HalfOfRun() const { return (slot_count_ - first_of_run_ + 1) / 2; }
   void SetThresholds();
   void Arm();
   void Disarm();
@@ -160,9 +162,10 @@ class OnsetWatch {
   size_t newest_lesson_ = 0;
 
   // Of a suspicion.
-  std::array<Rates, kConfirming + kDropping> slots_;
+  std::array<Rates, kWindow> slots_;
   int slot_count_ = 0;
   int raised_count_ = 0;
+  Rates raised_mean_;
   int first_of_run_ = 0;
   Rates unlearned_;  // sums over time, for the baseline if it is dropped
   int64_t unlearned_ns_ = 0;

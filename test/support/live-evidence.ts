@@ -22,8 +22,8 @@ export interface Judged {
   missing: Range
 }
 
-// Frames of two cores may be delivered in another order than they were stamped, by about so much.
-const reorderNs = 100_000n
+// Frames of two cores may be delivered in another order than they were stamped, by about so much; more where a core is held up.
+const reorderNs = 300_000n
 // The default `latency`, and what it takes the capture thread to look.
 const heldBackNs = 150_000_000n
 
