@@ -9,6 +9,7 @@
 #include "engine/pipeline.h"
 #include "incident/recording.h"
 #include "test/check.h"
+#include "test/silent_listener.h"
 #include "test/support.h"
 
 namespace pcap_ring {
@@ -51,21 +52,6 @@ TEST(queue_between_two_threads_loses_nothing) {
   producer.join();
   CHECK(ok);
 }
-
-class Listener : public EngineListener {
- public:
-  void OnStarted(const SourceInfo&) override {}
-  void OnStartFailed(const Status&) override {}
-  void OnStats(const StatsInterval&) override {}
-  void OnOnset(const Onset&) override {}
-  void OnFreeze(uint32_t, int64_t) override {}
-  void OnCap(uint32_t, CapReason) override {}
-  void OnWarning(const Status&) override {}
-  void OnDown(const Status&) override {}
-  void OnUp() override {}
-  void OnReplayEnd() override {}
-  void OnDied(const Status&) override {}
-};
 
 uint32_t SizeOf(uint64_t number) { return static_cast<uint32_t>(8 + number * 7919 % 1507); }
 
@@ -145,7 +131,7 @@ struct HandOver {
 // A recording between two threads from freeze to resolution: everything offered is read as it was pushed, or counted.
 Reader Run(const HandOver& run) {
   TapQueue queue;
-  Listener listener;
+  testing::SilentListener listener;
   Pipeline::Config config;
   config.ring_packets = 300;
   Pipeline pipeline(config, &queue, &listener);
@@ -227,7 +213,7 @@ TEST(what_a_slow_reader_loses_is_counted) {
 // Freezes upon freezes while the writer hangs: each pins the ring anew, until there is no slab left.
 TEST(freezes_while_the_writer_hangs_tear_nothing) {
   TapQueue queue;
-  Listener listener;
+  testing::SilentListener listener;
   Pipeline pipeline({}, &queue, &listener);
   uint8_t data[2048];
   uint64_t number = 0;

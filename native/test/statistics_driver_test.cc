@@ -6,24 +6,15 @@
 #include <thread>
 
 #include "test/check.h"
+#include "test/silent_listener.h"
 #include "test/support.h"
 
 namespace pcap_ring {
 namespace {
 
-class Listener : public EngineListener {
+class Listener : public testing::SilentListener {
  public:
-  void OnStarted(const SourceInfo&) override {}
-  void OnStartFailed(const Status&) override {}
-  void OnStats(const StatsInterval&) override {}
-  void OnOnset(const Onset&) override {}
   void OnFreeze(uint32_t, int64_t) override { ++freezes; }
-  void OnCap(uint32_t, CapReason) override {}
-  void OnWarning(const Status&) override {}
-  void OnDown(const Status&) override {}
-  void OnUp() override {}
-  void OnReplayEnd() override {}
-  void OnDied(const Status&) override {}
 
   int freezes = 0;  // read once the driver's thread is joined
 };

@@ -7,6 +7,7 @@
 #include "engine/pipeline.h"
 #include "incident/recording.h"
 #include "test/check.h"
+#include "test/silent_listener.h"
 #include "test/support.h"
 
 namespace pcap_ring {
@@ -19,19 +20,10 @@ constexpr uint32_t kSize = 100;
 constexpr int64_t kStep = kNsPerMs;
 
 // Hears of freezes and caps.
-class Listener : public EngineListener {
+class Listener : public testing::SilentListener {
  public:
-  void OnStarted(const SourceInfo&) override {}
-  void OnStartFailed(const Status&) override {}
-  void OnStats(const StatsInterval&) override {}
-  void OnOnset(const Onset&) override {}
   void OnFreeze(uint32_t, int64_t time_ns) override { freezes.push_back(time_ns); }
   void OnCap(uint32_t, CapReason reason) override { caps.push_back(reason); }
-  void OnWarning(const Status&) override {}
-  void OnDown(const Status&) override {}
-  void OnUp() override {}
-  void OnReplayEnd() override {}
-  void OnDied(const Status&) override {}
 
   std::vector<int64_t> freezes;
   std::vector<CapReason> caps;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/pipeline.h"
+#include "test/silent_listener.h"
 
 namespace pcap_ring {
 namespace {
@@ -22,18 +23,8 @@ constexpr int64_t kLookbackNs = 10 * kNsPerSec;
 // Two-sided 95 % of Student's t with 39 degrees of freedom.
 constexpr double kStudent = 2.0227;
 
-struct Silent : EngineListener {
-  void OnStarted(const SourceInfo&) override {}
-  void OnStartFailed(const Status&) override {}
-  void OnStats(const StatsInterval&) override {}
+struct Silent : testing::SilentListener {
   void OnOnset(const Onset&) override { ++onsets; }
-  void OnFreeze(uint32_t, int64_t) override {}
-  void OnCap(uint32_t, CapReason) override {}
-  void OnWarning(const Status&) override {}
-  void OnDown(const Status&) override {}
-  void OnUp() override {}
-  void OnReplayEnd() override {}
-  void OnDied(const Status&) override {}
 
   int onsets = 0;
 };
