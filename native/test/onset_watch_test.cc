@@ -132,6 +132,22 @@ TEST(what_is_shorter_than_125_ms_is_never_confirmed) {
   }
 }
 
+TEST(pulses_of_up_to_100_ms_with_as_long_a_calm_between_them_are_none) {
+  for (int64_t pulse_ms = 5; pulse_ms <= 100; pulse_ms += 5) {
+    for (int64_t calm_ms = 100; calm_ms <= 200; calm_ms += 10) {
+      for (const double pps : {10'000.0, 100'000.0}) {
+        Feed feed;
+        feed.Run(1'000, 3 * kNsPerSec);
+        for (int64_t ms = 0; ms < 2'000; ms += pulse_ms + calm_ms) {
+          feed.Run(pps, pulse_ms * kNsPerMs);
+          feed.Run(1'000, calm_ms * kNsPerMs);
+        }
+        CHECK(feed.confirmed.empty());
+      }
+    }
+  }
+}
+
 TEST(a_ramp_is_confirmed_once) {
   for (const double seconds : {0.5, 1.0, 3.0, 10.0}) {
     Feed feed;
