@@ -32,13 +32,13 @@
             'Asan': {
               'cflags!': ['-O2'],
               # What UBSan finds is a trap, which ASan reports: two runtimes in one process would report to different places.
-              'cflags': ['-O1', '-g', '-fsanitize=address,undefined', '-fsanitize-undefined-trap-on-error', '-fno-omit-frame-pointer'],
+              'cflags': ['-O1', '-g1', '-fsanitize=address,undefined', '-fsanitize-undefined-trap-on-error', '-fno-omit-frame-pointer'],
               'ldflags': ['-fsanitize=address'],
               'defines': ['_GLIBCXX_ASSERTIONS'],
             },
             'Tsan': {
               'cflags!': ['-O2'],
-              'cflags': ['-O1', '-g', '-fsanitize=thread', '-fno-omit-frame-pointer'],
+              'cflags': ['-O1', '-g1', '-fsanitize=thread', '-fno-omit-frame-pointer'],
               'ldflags': ['-fsanitize=thread'],
             },
           },

@@ -67,7 +67,7 @@ void Gatherer::Choose(int64_t time_ns, uint64_t split) {
     }
   }
   const uint64_t most = evidence_.ring_packets;
-  Add(Section::kPreBuffer, std::max(evidence_.ring.oldest_number(), split - std::min(split, most)), split);
+  Add(Section::kPreBuffer, std::max(evidence_.ring.first_of_row(), split - std::min(split, most)), split);
 }
 
 // Where more lies between onset and freeze than there may be: the first half of that from the onset on, and the newest.

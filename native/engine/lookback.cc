@@ -13,7 +13,8 @@ constexpr auto kIgnoreSlab = [](Slab*) {};
 // What is looked at again on both sides of a suspicion, once the rate of the rise is known, to find its first packet.
 constexpr uint64_t kBeforeSuspicion = 320;
 constexpr uint64_t kBehindSuspicion = 160;
-// How much of the rise is held at least until then, and how much more than is shown: its first packet may be a later one.
+// How many packets behind the suspicion are held until then, of a small ring, and how many more than are shown of any: the
+// first packet may be a later one.
 constexpr uint64_t kFewestHeld = 64;
 constexpr uint64_t kSlack = 64;
 // How much less likely than the most likely first packet a later one may be, in nats: one to 20.
@@ -26,12 +27,12 @@ constexpr double kTrainPriorGaps = 2;
 constexpr double kLeastShare = 0.02;
 // How much a packet's size may tell, in nats.
 constexpr double kMostOfSize = 4;
-// Shares of ring.bytes: what is held from before the onset, and from it on; a ring's worth of packets and half a one fit
-// in beside a ring full, at 1514 bytes each.
-constexpr double kShareBefore = 0.37;
-constexpr double kShareBehind = 0.18;
+// Shares of ring.bytes: what is held from before the onset, and from it on. At 1514 bytes and the defaults: a ring's worth of
+// packets and half a one, with the ring and the history beside them.
+constexpr double kShareBefore = 3.0 / 8;
+constexpr double kShareBehind = 3.0 / 16;
 constexpr double kShareOfHistory = 1.0 / 8;
-// And a rise is suspected while what it has brought is no more than this.
+// And a rise is suspected once it has brought this, or earlier.
 constexpr double kShareSuspected = 1.0 / 8;
 
 // An edge: over so many packets, or this time, from the change on the rate is near the threshold. A ramp is still far below it.
@@ -41,6 +42,7 @@ constexpr double kEdgeShare = 0.7;
 // And how much a ramp grows until it is confirmed, at least; or it has become so many times what it was right behind its edge.
 constexpr double kRampGrowth = 1.25;
 constexpr double kSteepGrowth = 4;
+constexpr int kFewestSlots = 3;  // that tell of growth
 // A rate at the threshold is suspected within some 40 packets; an edge that lies further back than this is none.
 constexpr size_t kLatestSuspicion = 112;
 // A slower ramp: over the packets seen before the change, if they are so many, the rate was this share of the threshold already.
@@ -138,7 +140,6 @@ void Lookback::Sample(const Packet& packet) {
 
 // Looks at packets `first` up to before `end`, which are in the ring or held.
 void Lookback::See(uint64_t first, uint64_t end) {
-  seen_first_ = first;
   seen_count_ = 0;
   RecordWalker walker(ring_->Find(first));
   for (uint64_t number = first; number < end; ++number) {
@@ -195,7 +196,7 @@ size_t Lookback::ChangePoint(size_t suspected, const OnsetWatch::Rates& before, 
   return latest;
 }
 
-// In O(1), as trains of packets are suspected all the time: the stretch around it is held, and looked at if the rise holds.
+// At no cost, as trains of packets are suspected all the time: the stretch around it is held, and looked at if the rise holds.
 void Lookback::Suspect(int64_t time_ns, const OnsetWatch::Counts& before) {
   if (ring_->packets() == 0 || !watch_.Suspect(time_ns, before)) return;
   LetGo();
@@ -220,7 +221,7 @@ void Lookback::Confirm() {
   }
   See(first, end);
   const size_t at = ChangePoint(suspected_number_ - first, watch_.baseline(), watch_.early_rate());
-  rise_number_ = seen_first_ + at;
+  rise_number_ = first + at;
   if (!HasEdge(at, suspected_number_ - first)) {
     watch_.ForgetAfterRise();
     LetGo();
@@ -260,7 +261,8 @@ bool Lookback::HasEdge(size_t at, size_t before) const {
   const double edge_rate = last == at ? INFINITY : RateOf(at, last);
   const double last_rate = Of(watch_.last_rate(), measure);
   const bool sharp = edge_rate >= threshold * kEdgeShare && edge_rate * kSteepGrowth >= last_rate;
-  return sharp || Of(watch_.late_rate(), measure) < Of(watch_.early_rate(), measure) * kRampGrowth;
+  if (sharp) return true;
+  return watch_.run() >= kFewestSlots && Of(watch_.late_rate(), measure) < Of(watch_.early_rate(), measure) * kRampGrowth;
 }
 
 }  // namespace pcap_ring

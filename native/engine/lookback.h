@@ -104,12 +104,11 @@ class Lookback {
   LossMarks onset_loss_;
   uint64_t loss_until_ = 0;
 
-  // Packets looked at again to place a change: from number seen_first_ on.
+  // Packets looked at again to place a change.
   static constexpr size_t kMostSeen = 512;
   std::array<Seen, kMostSeen> seen_;
   std::array<double, kMostSeen> scores_;  // of each as the first of the rise
   size_t seen_count_ = 0;
-  uint64_t seen_first_ = 0;
 };
 
 }  // namespace pcap_ring

@@ -96,6 +96,17 @@ bool PacketRing::MakeRoom() {
   return true;
 }
 
+void PacketRing::SetMaxBytes(size_t max_bytes) {
+  max_bytes_ = max_bytes;
+  while (bytes_in_all() > max_bytes_ && (packets_ > 1 || holding_)) {
+    if (packets_ > 1) {
+      EvictOldest();
+    } else {
+      Release();
+    }
+  }
+}
+
 // One that is still held goes to the end of the queue, so that it does not stand before those that are not.
 void PacketRing::Reclaim(size_t looks) {
   for (; looks > 0 && retired_ != nullptr; --looks) {
@@ -143,7 +154,14 @@ bool PacketRing::Extend(size_t count) {
     if ((*at = pool_.Take()) == nullptr) {
       Reclaim();
       // Readers may hold slabs that left the ring. One that they hold and that is still in it would bring nothing.
-      while ((*at = pool_.Take()) == nullptr && (packets_ == 0 || !oldest_.slab->pinned()) && MakeRoom()) {
+      const auto make_room = [&] {
+        while ((*at = pool_.Take()) == nullptr && (packets_ == 0 || !oldest_.slab->pinned()) && MakeRoom()) {
+        }
+      };
+      make_room();
+      if (*at == nullptr && holding_) {
+        Release();
+        make_room();
       }
     }
     if (*at == nullptr) {
@@ -225,7 +243,11 @@ void PacketRing::Hold(uint64_t most_bytes, uint64_t packets, uint64_t bytes) {
   left_first_ = left_last_ = false;
   held_begin_ = oldest_;
   held_first_ = oldest_number();
-  if (bytes_ > most_bytes) BeginHoldIn(most_bytes / Slab::kSize);
+  if (bytes_ > most_bytes) {
+    // Headers and padding come on top, and of many slabs the first and the last are held in part. A quarter is the ring's.
+    const size_t slabs = (most_bytes + most_bytes / 32) / Slab::kSize;
+    BeginHoldIn(std::min(slabs + std::min<size_t>(2, slabs / 8), max_bytes_ / 4 * 3 / Slab::kSize));
+  }
   stop_ = pushed_ + packets;
   stop_bytes_ = pushed_bytes_ + bytes;
 }
@@ -297,8 +319,7 @@ void PacketRing::Trim(uint64_t first, uint64_t end) {
 
 void PacketRing::Release() {
   if (!holding_) return;
-  const bool contiguous = held_first_ < oldest_number() && oldest_number() <= held_end();
-  if (contiguous) {
+  if (first_of_row() < oldest_number()) {
     packets_ = pushed_ - held_first_;
     bytes_ += outside_bytes_;
     slabs_ += outside_slabs_;

@@ -49,6 +49,11 @@ class PacketRing {
   uint64_t bytes() const { return bytes_; }  // captured bytes
   uint64_t pushed() const { return pushed_; }                 // also the number of the next packet
   uint64_t oldest_number() const { return pushed_ - packets_; }
+  // The oldest of the row that ends with the newest: what is held comes first, where no packet between it and the ring is gone.
+  uint64_t first_of_row() const {
+    const bool one_row = holding_ && held_first_ < oldest_number() && oldest_number() <= held_end();
+    return one_row ? held_first_ : oldest_number();
+  }
   Cursor oldest() const { return oldest_; }
   Cursor tail() const { return tail_; }
   Cursor last() const { return last_; }  // the record pushed last
@@ -58,16 +63,17 @@ class PacketRing {
   int64_t oldest_ns() const;
   int64_t last_ns() const { return last_ns_; }
 
-  // From now on. `max_bytes` counts what is held, too.
+  // From the next packet on.
   void SetMaxPackets(size_t max_packets) { max_packets_ = max_packets; }
-  void SetMaxBytes(size_t max_bytes) { max_bytes_ = max_bytes; }
+  // At once; what is held counts, too. The newest packet stays.
+  void SetMaxBytes(size_t max_bytes);
 
   // The record of packet `number`, which must be in the ring, or in what is held.
   Cursor Find(uint64_t number) const;
 
-  // Holds the ring, or as much of its newest part as lies in slabs of no more than `most_bytes`. It grows with the log for
-  // `packets` or `bytes` more, or until half of the memory is held. Moves nothing, and looks at no record: the slabs stay
-  // where they are.
+  // Holds the ring, or where that is more than `most_bytes` its newest slabs: so many as these take, give or take two. It grows
+  // with the log for `packets` or `bytes` more, or until half of the memory is held. The slabs stay where they are, so this
+  // takes no time, but for the packets that a Release has given back to the ring beyond its number, which go first.
   void Hold(uint64_t most_bytes, uint64_t packets, uint64_t bytes);
   // Holds no more than packets `first` to before `end`, as far as it holds them; it may still grow up to there.
   void Trim(uint64_t first, uint64_t end);

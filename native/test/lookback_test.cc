@@ -260,14 +260,15 @@ bool InARow(const std::vector<uint64_t>& numbers) {
   return true;
 }
 
+// Of 1514 bytes, too, all fit in.
 TEST(a_step_is_kept_with_what_was_before_it_in_rings_of_every_size) {
   for (const size_t packets : {1u, 2u, 3u, 64u, 500u, 5'000u}) {
     for (const int64_t wait_ms : {80, 150, 200, 1'000, 5'000}) {
-      for (const double flood : {10'000.0, 100'000.0}) {
+      for (const auto& [flood, size] : {std::pair{10'000.0, 100u}, {100'000.0, 100u}, {10'000.0, 1514u}}) {
         Bench bench({.ring_packets = packets, .ring_bytes = 4096 * std::max<size_t>(packets, 512)});
-        bench.Calm();
+        bench.Calm(1'000, 3 * kNsPerSec, size);
         const uint64_t first = bench.next();
-        bench.Run(flood, wait_ms * kNsPerMs);
+        bench.Run(flood, wait_ms * kNsPerMs, size);
         const Out& out = bench.Evidence();
         CHECK_EQ(bench.listener.onsets.size(), 1u);
         const auto& pre = out.Of(Section::kPreBuffer);

@@ -384,6 +384,18 @@ TEST(a_rise_that_is_not_remembered_ends_with_its_rate) {
   CHECK_EQ(feed.over.size(), 1u);
 }
 
+TEST(pulses_of_two_minutes_are_one_rise) {
+  Feed feed;
+  feed.Run(1'000, 10 * kNsPerSec);
+  for (int i = 0; i < 120; ++i) {
+    feed.Run(100'000, 300 * kNsPerMs);
+    feed.Run(1'000, 700 * kNsPerMs);
+  }
+  CHECK_EQ(feed.confirmed.size(), 1u);
+  CHECK(feed.over.empty());
+  CHECK(feed.watch.baseline().packets < 2'000);
+}
+
 TEST(a_flood_of_two_minutes_is_one_rise) {
   Feed feed;
   feed.Run(1'000, 10 * kNsPerSec);

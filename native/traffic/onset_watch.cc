@@ -140,13 +140,14 @@ OnsetWatch::Event OnsetWatch::SeeSuspectedSlot(const Rates& rates, int64_t end_n
 OnsetWatch::Event OnsetWatch::SeeRisenSlot(const Rates& rates, int64_t end_ns, int64_t length_ns) {
   recent_ = (recent_ << 1 | (AtLeast(rates, raised_ ? kShareThatLasts : 1) ? 1 : 0)) & ((1u << kWindow) - 1);
   if (std::popcount(recent_) >= kConfirming) {
+    if (!raised_) lessons_ = {};  // the rate came back
     raised_ = true;
     last_raised_ns_ = end_ns;
   } else if (end_ns - last_raised_ns_ > kPauseNs) {
     raised_ = false;
   }
   if (raised_) {
-    Learn(rates, length_ns, kRiseMemoryNs);
+    Learn(rates, std::min(length_ns, kLongestLessonNs), kRiseMemoryNs);
   } else {
     SeeCalm(rates, length_ns);
   }

@@ -15,8 +15,8 @@ namespace pcap_ring {
 // baseline to the threshold: each packet counts one, less k a second, with k = (threshold - baseline) / ln(threshold /
 // baseline). It is kept as a leaky bucket in time (GCRA: the moment at which the bucket will be empty), which takes an
 // addition and two comparisons a packet. From the suspicion on, slots of 25 ms decide: six of eight near the threshold,
-// and their mean at or above it, confirm it; the third that is not drops it. So what is shorter than 125 ms is never
-// confirmed.
+// and their mean at or above it, confirm it; the third that is not drops it, and the eighth. So what is shorter than 125 ms
+// is never confirmed.
 //
 // The capture thread's. Knows no packets, only when they came and how large they were.
 class OnsetWatch {
@@ -46,7 +46,7 @@ class OnsetWatch {
   // For every packet. True: it has to be looked at, by EndSlots and then Alarmed.
   bool Passes(int64_t time_ns, uint32_t len) {
     const bool packets = packets_.Add(time_ns, packets_.increment);
-    const bool bytes = bytes_.Add(time_ns, static_cast<int64_t>((len * bytes_.increment) >> kFraction));
+    const bool bytes = bytes_.Add(time_ns, (len * bytes_.increment) >> kFraction);
     return packets | bytes | (static_cast<uint64_t>(time_ns - slot_start_ns_) >= look_after_ns_);
   }
 
@@ -83,8 +83,9 @@ class OnsetWatch {
   const Rates& threshold() const { return threshold_; }
   Measure measure() const { return measure_; }  // which of them rose further
   // Since the suspicion: in the raised slots on the whole; in the first and the second half of those that no calm one
-  // follows; and in the last.
+  // follows, of which there are run(); and in the last.
   const Rates& rate() const { return raised_mean_; }
+  int run() const { return slot_count_ - first_of_run_; }
   Rates early_rate() const { return MeanOf(first_of_run_, first_of_run_ + HalfOfRun()); }
   Rates late_rate() const { return MeanOf(slot_count_ - HalfOfRun(), slot_count_); }
   const Rates& last_rate() const { return slots_[slot_count_ - 1]; }
@@ -97,7 +98,7 @@ class OnsetWatch {
 
   static constexpr int kFraction = 16;
   static constexpr int64_t kLongAgo = INT64_MIN / 4;  // no difference to a packet's time overflows
-  // The bucket of a rate: `full_at_ns` is when it will be empty again.
+  // The bucket of a rate: `empty_at_ns` is when it will be empty again.
   struct Bucket {
     int64_t empty_at_ns = kLongAgo;
     int64_t depth_ns = INT64_MAX;
@@ -130,7 +131,7 @@ class OnsetWatch {
   void SeeCalm(const Rates& rates, int64_t length_ns);
   void Learn(const Rates& rates, int64_t length_ns, int64_t memory_ns);
   Rates MeanOf(int first, int end) const;
-  int HalfOfRun() const { return (slot_count_ - first_of_run_ + 1) / 2; }
+  int HalfOfRun() const { return (run() + 1) / 2; }
   void SetThresholds();
   void Arm();
   void Disarm();
