@@ -67,7 +67,10 @@ void Gatherer::Choose(int64_t time_ns, uint64_t split) {
     }
   }
   const uint64_t most = evidence_.ring_packets;
-  Add(Section::kPreBuffer, std::max(evidence_.ring.first_of_row(), split - std::min(split, most)), split);
+  // What is held is older than the ring, but where none of that is from before the freeze, nobody knows how much is.
+  const PacketRing& ring = evidence_.ring;
+  const uint64_t oldest = split > ring.oldest_number() ? ring.first_of_row() : ring.oldest_number();
+  Add(Section::kPreBuffer, std::max(oldest, split - std::min(split, most)), split);
 }
 
 // Where more lies between onset and freeze than there may be: the first half of that from the onset on, and the newest.

@@ -218,8 +218,12 @@ class Bench {
     CHECK_EQ(out.Gap(GapReason::kKernel), lost);
     CHECK_EQ(out.summary->kernel_loss, lost);
     if (out.summary->gaps.size() < Gaps::kMost / 2 && losses_ < kMostLosses) {
-      // Each lies between two neighbours.
+      // Each lies between two neighbours, but for one that begins with T as nothing from before it is there.
       for (const Gap& gap : out.summary->gaps) {
+        if (!gap.counted) {
+          CHECK(gap.from_ns == out.freeze_ns && gap.to_ns == times[all.front()]);
+          continue;
+        }
         bool found = false;
         for (size_t i = 1; i < all.size() && !found; ++i) {
           found = times[all[i - 1]] == gap.from_ns && times[all[i]] == gap.to_ns;
@@ -333,6 +337,21 @@ TEST(in_calm_a_freeze_is_the_same_with_and_without_lookback) {
     }
     CHECK(bench.listener.onsets.empty());
   }
+}
+
+// A caller that was held up: of what a suspicion holds beyond the ring, nothing passes for from before T.
+TEST(a_freeze_that_the_ring_has_rolled_over_amid_a_suspicion_tells_so) {
+  Bench bench;
+  bench.Calm();
+  const uint64_t first = bench.next();
+  bench.Run(100'000, 8 * kNsPerMs);
+  const int64_t freeze_ns = bench.times[first + 150];
+  CHECK(bench.pipeline().ring_state().oldest_ns > freeze_ns);
+  bench.Freeze(MakeTap(1), freeze_ns, true);
+  const Out& out = bench.Resolve();
+  CHECK(out.Of(Section::kPreBuffer).empty());
+  CHECK(!out.All().empty());
+  CHECK_EQ(out.Gaps(GapReason::kRing), 1u);
 }
 
 TEST(a_dump_and_a_manual_capture_know_no_onset) {
