@@ -26,6 +26,9 @@ export interface Judged {
 const reorderNs = 300_000n
 // The default `latency`, and what it takes the capture thread to look.
 const heldBackNs = 150_000_000n
+// A core may be interrupted between refusing a frame for want of room and counting it: then that one is told a block later.
+// It takes a flood of drops to see one in a file.
+const toldLate = 1
 
 const sum = (all: readonly number[]): number => all.reduce((total, one) => total + one, 0)
 const text = (gap: Gap): string => `${gap.packets} between ${gap.from} and ${gap.to} (${gap.reason})`
@@ -117,10 +120,15 @@ function wrongGaps(one: Case): { wrong: string[]; missing: Range } {
   })
   const overlap = (a: { after: number; before: number }, b: { after: number; before: number }): boolean =>
     a.after < b.before && a.before > b.after
+  const tooMany: string[] = []
+  const tooFew: string[] = []
   for (const { gap, after, before } of places) {
     if (after < 0 || before <= after) wrong.push(`a gap between no two frames: ${text(gap)}`)
     const most = sum(all.filter((hole) => overlap(hole, { after, before })).map(({ frames }) => frames[1]))
-    if ((gap.packets ?? 0) > most) wrong.push(`a gap where ${most} are missing: ${text(gap)}`)
+    if ((gap.packets ?? 0) > most) {
+      const late = gap.reason === 'kernel' && (gap.packets ?? 0) - most <= toldLate
+      ;(late ? tooMany : wrong).push(`a gap where ${most} are missing: ${text(gap)}`)
+    }
     const sections = [frames[after]?.section, frames[before]?.section].join(' to ')
     const wanted: Partial<Record<Gap['reason'], string[]>> = {
       ring: ['onset to onset', 'attack to resolution'],
@@ -133,13 +141,15 @@ function wrongGaps(one: Case): { wrong: string[]; missing: Range } {
       const told = count(places.filter((place) => overlap(hole, place)).map(({ gap }) => gap))
       if (told >= hole.frames[0]) continue
       const [from, to] = [frames[hole.after] as Known, frames[hole.before] as Known]
-      wrong.push(
+      const late = loss.kernel > 0 && hole.frames[0] - told <= toldLate
+      ;(late ? tooFew : wrong).push(
         `${hole.frames[0]} of stream ${stream} are missing between frames ${hole.after + 1} (${from.section}) and ` +
           `${hole.before + 1} (${to.section}), ${told} are told`,
       )
     }
   }
-  return { wrong, missing }
+  const few = tooMany.length <= 1 && tooFew.length <= 1
+  return { wrong: few ? wrong : [...wrong, ...tooMany, ...tooFew], missing }
 }
 
 function wrongCoverage({ report, frames }: Case): string[] {
