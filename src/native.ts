@@ -23,6 +23,8 @@ export interface NativeConfig {
   onsetMinBps: number
   kernelBuffer: number
   latency: number
+  /** 0: none. */
+  cpuBudget: number
   fallBack: boolean
   statsInterval: number
   precision: string

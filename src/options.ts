@@ -52,6 +52,8 @@ export interface RingSettings {
   statsInterval: number
   kernelBuffer: number
   latency: number
+  /** Share of one core; `null`: none. */
+  cpuBudget: number | null
   fallback: 'statistics' | false
 }
 
@@ -174,10 +176,6 @@ function refuseWhatIsNotThere(fields: Fields): void {
       throw invalidArgValue(`options.${name}`, value, 'is not supported by this version')
     }
   }
-  const { cpuBudget } = fields
-  if (cpuBudget !== undefined && cpuBudget !== null) {
-    throw invalidArgValue('options.cpuBudget', cpuBudget, 'must be null in this version')
-  }
 }
 
 /**
@@ -231,6 +229,9 @@ export function judgeRingOptions(options: PcapRingOptions | undefined): RingSett
     kernelBuffer: or('kernelBuffer', 2 * miB, (value, name) => integer(value, name, miB, giB)),
     // The kernel's timer counts whole milliseconds.
     latency: Math.ceil(or('latency', 100, (value, name) => parseDuration(value, name, { min: 1, max: 1_000 }))),
+    cpuBudget: or<number | null>('cpuBudget', 0.005, (value, name) =>
+      value === null ? null : number(value, name, 0.0001, 1),
+    ),
     fallback: or<'statistics' | false>('fallback', 'statistics', (value, name) =>
       oneOf<'statistics' | false>(value, name, ['statistics', false]),
     ),

@@ -260,6 +260,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
         onsetMinBps: settings.onset.minBps,
         kernelBuffer: settings.kernelBuffer,
         latency: settings.latency,
+        cpuBudget: settings.cpuBudget ?? 0,
         fallBack: settings.fallback !== false,
         statsInterval: settings.statsInterval,
         precision: settings.precision,

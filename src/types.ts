@@ -160,8 +160,13 @@ export interface PcapRingOptions {
    * @default '100ms'
    */
   latency?: Duration | undefined
-  /** Share of one core for the capture thread while no incident is open. `null`: never sample. */
-  cpuBudget?: null | undefined
+  /**
+   * Share of one core for the capture thread while no incident is open, 0.0001…1. Above it the kernel keeps 1 of N packets,
+   * drawn at random, and every figure says so (`sampling`). `freeze()`, `capture()` and the suspicion of an onset set it
+   * back to every packet. `null`: never sample. A replay never samples.
+   * @default 0.005
+   */
+  cpuBudget?: number | null | undefined
   /**
    * `false`: without the permission to capture, `start()` rejects with `ERR_PCAP_PERMISSION`.
    * @default 'statistics'
@@ -391,6 +396,11 @@ export interface IncidentStatistics {
   protocols: Protocols | null
   tcpFlags: TcpFlags | null
   fragments: number | null
+  /**
+   * The kernel kept 1 of `min`…`max` packets, as it does after the cap: all figures here are estimates by that. null: every
+   * packet was counted, or the operating system's counters were.
+   */
+  sampling: { min: number; max: number } | null
   /** At most 600 slots. */
   timeline: { at: string; packets: number; bytes: number }[]
 }

@@ -356,7 +356,12 @@ const options: Record<string, Option> = {
     good: [{ latency: 1 }, { latency: '1s' }],
     bad: [{ latency: 0 }, { latency: 1_001 }],
   },
-  cpuBudget: { shown: '`null`', actual: true, good: [{ cpuBudget: null }], bad: [{ cpuBudget: 0.005 }] },
+  cpuBudget: {
+    shown: '0.005',
+    actual: settings.cpuBudget === 0.005,
+    good: [{ cpuBudget: null }, { cpuBudget: 0.0001 }, { cpuBudget: 1 }],
+    bad: [{ cpuBudget: 0 }, { cpuBudget: 1.001 }, { cpuBudget: '0.5%' }],
+  },
   fallback: {
     shown: "`'statistics'`",
     actual: settings.fallback === 'statistics',
@@ -395,7 +400,6 @@ test('options: names, defaults and ranges', (t) => {
 test('what is not there yet is refused', (t) => {
   const text = section('What is not there yet')
   const planned = {
-    cpuBudget: 0.005,
     minFree: miB,
     keep: { age: '7d' },
     archive: {},

@@ -18,6 +18,7 @@ int64_t ClockNs(clockid_t clock) {
 
 int64_t RealtimeNs() { return ClockNs(CLOCK_REALTIME); }
 int64_t MonotonicNs() { return ClockNs(CLOCK_MONOTONIC); }
+int64_t ThreadCpuNs() { return ClockNs(CLOCK_THREAD_CPUTIME_ID); }
 
 int64_t CutTime(int64_t ns, Precision precision) {
   if (precision == Precision::kNano) return ns;

@@ -14,6 +14,7 @@ enum class Precision { kMicro, kNano };
 
 int64_t RealtimeNs();   // CLOCK_REALTIME, the clock of the kernel's packet timestamps
 int64_t MonotonicNs();  // CLOCK_MONOTONIC
+int64_t ThreadCpuNs();  // CLOCK_THREAD_CPUTIME_ID
 
 // ISO 8601 UTC, "2026-11-22T08:00:00.123456Z": exactly 6 fractional digits, 9 with kNano. Cuts, never rounds.
 std::string FormatTime(int64_t ns, Precision precision);

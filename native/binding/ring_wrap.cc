@@ -82,6 +82,7 @@ Session::Config ConfigOf(Fields* from) {
   engine.onset.factor = from->Number("onsetFactor");
   engine.onset.min_pps = from->Number("onsetMinPps");
   engine.onset.min_bps = from->Number("onsetMinBps");
+  engine.cpu_budget = from->Number("cpuBudget");
   engine.stats_interval_ns = from->DurationNs("statsInterval");
   engine.live.device = from->Text("device");
   engine.live.filter = facts.filter;

@@ -46,9 +46,14 @@ class Gatherer {
   }
   LossMarks::Totals LostBefore(const Stretch& stretch, uint64_t number) const {
     if (stretch.section == Section::kHistory) return evidence_.lookback->history().LostBefore(number);
-    return MarkedAroundOnset(number) ? evidence_.lookback->onset_loss().Before(number) : evidence_.loss.Before(number);
+    return MarksOf(number).Before(number);
+  }
+  const LossMarks& MarksOf(uint64_t number) const {
+    return MarkedAroundOnset(number) ? evidence_.lookback->onset_loss() : evidence_.loss;
   }
   void SeeGaps(const Stretch& stretch, Gaps* gaps) const;
+  void SeeSampling(const Stretch& stretch, Tap::Origin* origin) const;
+  void SeeSamplingOfHistory(size_t at, Tap::Origin* origin) const;
   void SeeGapBetween(const Stretch& stretch, uint64_t number, const Stretch& next, Gaps* gaps) const;
 
   const Evidence evidence_;
@@ -201,18 +206,43 @@ void Gatherer::Describe(Tap::Origin* origin) const {
     walker.Skip(walker.Header(kIgnoreSlab), kIgnoreSlab);
     origin->spans.push_back({stretch.section, {Find(stretch, stretch.first), stretch.packets, walker.cursor().slab}});
     origin->before.Of(stretch.section) += stretch.packets;
+    if (stretch.section == Section::kHistory) {
+      SeeSamplingOfHistory(i, origin);
+    } else {
+      SeeSampling(stretch, origin);
+    }
     SeeGaps(stretch, &origin->gaps);
     if (i + 1 < stretches_.size()) SeeGapBetween(stretch, stretch.end() - 1, stretches_[i + 1], &origin->gaps);
-    if (stretch.section != Section::kHistory) continue;
-    for (uint64_t at = stretch.first; at < stretch.end(); ++at) {
-      const bool inside = at + 1 < stretch.end();
-      if (!inside && i + 1 == stretches_.size()) break;
-      const uint64_t next = inside ? NumberOf(stretch, at + 1) : stretches_[i + 1].first;
-      const uint64_t stands_for = next - NumberOf(stretch, at);
-      uint64_t& fewest = origin->before.fewest_per_sample;
-      fewest = fewest == 0 ? stands_for : std::min(fewest, stands_for);
-      origin->before.most_per_sample = std::max(origin->before.most_per_sample, stands_for);
-    }
+  }
+}
+
+// Each row of packets that the kernel kept one of N of is one gap, from the packet before it to the one behind it.
+void Gatherer::SeeSampling(const Stretch& stretch, Tap::Origin* origin) const {
+  const auto see = [&](uint64_t first, uint64_t end, uint64_t one_of) {
+    origin->before.SamplingOf(stretch.section).Add(one_of);
+    const uint64_t from = std::max(stretch.first, first - std::min<uint64_t>(first, 1));
+    const uint64_t to = std::min(end, stretch.end() - 1);
+    if (one_of == 1 || from == to) return;
+    const uint64_t left_out = (to - first) * (one_of - 1);
+    if (left_out > 0) origin->gaps.Add({TimeOf(stretch, from), TimeOf(stretch, to), left_out, false, true, GapReason::kSampling});
+  };
+  const uint64_t around_onset = MarkedAroundOnset(stretch.first)
+                                    ? std::min(stretch.end(), evidence_.lookback->loss_until())
+                                    : stretch.first;
+  MarksOf(stretch.first).sampling().Rows(stretch.first, around_onset, see);
+  evidence_.loss.sampling().Rows(around_onset, stretch.end(), see);
+}
+
+// Each packet of the history stands for those up to the next packet in the file.
+void Gatherer::SeeSamplingOfHistory(size_t at, Tap::Origin* origin) const {
+  const Stretch& stretch = stretches_[at];
+  for (uint64_t i = stretch.first; i < stretch.end(); ++i) {
+    const bool inside = i + 1 < stretch.end();
+    if (!inside && at + 1 == stretches_.size()) break;
+    const Stretch& next = inside ? stretch : stretches_[at + 1];
+    const uint64_t next_one = inside ? i + 1 : next.first;
+    const uint64_t left_out = LostBefore(next, next_one).left_out - LostBefore(stretch, i).left_out;
+    origin->before.SamplingOf(Section::kHistory).Add(NumberOf(next, next_one) - NumberOf(stretch, i) + left_out);
   }
 }
 

@@ -6,6 +6,7 @@
 #include "engine/types.h"
 #include "source/live_source.h"
 #include "source/replay_source.h"
+#include "source/sampler.h"
 #include "traffic/onset_thresholds.h"
 
 namespace pcap_ring {
@@ -20,6 +21,7 @@ struct EngineConfig {
   size_t ring_bytes = 2 * 1024 * 1024;
   int64_t lookback_ns = 10 * kNsPerSec;  // 0: neither onset nor history is kept
   OnsetThresholds onset;
+  double cpu_budget = 0;  // of the capture thread while nothing is recorded live, as a share of one core; 0: none
   int64_t stats_interval_ns = 250 * kNsPerMs;
 };
 
@@ -30,6 +32,7 @@ struct EngineContext {
   EngineListener* const listener;
   Mailbox mailbox;
   Doorbell bell;
+  Sampler sampler;  // live capture
   // Live capture: a packet stamped at or after this needs a look at the mailbox or at the taps first. One relaxed load a
   // packet; raised to INT64_MIN by whoever posts, lowered by the capture thread.
   std::atomic<int64_t> attention{INT64_MIN};

@@ -14,6 +14,7 @@ constexpr size_t kBlock = 256 * 1024;
 constexpr size_t kBesideBlocks = 16;
 // From a boundary until it is crossed although packets keep coming that are older: something is wrong with the clock.
 constexpr int64_t kHardLimitNs = 900 * kNsPerMs;
+constexpr int64_t kSteeringNs = 20 * kNsPerMs;
 constexpr int64_t kFirstBackOffNs = 100 * kNsPerMs;
 constexpr int64_t kLongestBackOffNs = 250 * kNsPerMs;
 
@@ -42,6 +43,7 @@ Status LiveDriver::Open() {
   pipeline.ring_bytes = config.ring_bytes;
   pipeline.lookback_ns = config.lookback_ns;
   pipeline.onset = config.onset;
+  pipeline.on_suspicion = [this] { Keep(1); };
   pipeline.unplaced_losses = static_cast<size_t>(config.live.kernel_buffer) / kBlock + kBesideBlocks;
   pipeline_ = std::make_unique<Pipeline>(pipeline, context_->queue, context_->listener);
   if (!pipeline_->ok()) return Status::Errno(Code::kKernel, "no memory for the ring", "mmap");
@@ -55,14 +57,74 @@ Status LiveDriver::Open() {
 }
 
 void LiveDriver::Run() {
+  if (context_->config.cpu_budget > 0) governor_.emplace(context_->config.cpu_budget);
+  OpenSampler();
   while (!closing_ || !pipeline_->taps().empty() || pipeline_->backlog()) {
     PollAndDispatch();
     pipeline_->EndBatch();
     const int64_t now_ns = MonotonicNs();
     if (now_ns >= next_interval_ns_) EndInterval(now_ns);
     if (down_ && now_ns >= next_try_ns_) TryUp(now_ns);
+    if (governor_ && now_ns >= next_steering_ns_) Steer(now_ns);
   }
+  CloseSource();
+}
+
+void LiveDriver::OpenSampler() {
+  if (governor_) context_->sampler.Attach(source_.socket());
+}
+
+void LiveDriver::CloseSource() {
+  context_->sampler.Detach();
   source_.Close();
+  steps_.clear();
+  if (pipeline_->totals().one_of() > 1) pipeline_->Sample(1);
+  one_of_ = 1;
+}
+
+void LiveDriver::Steer(int64_t now_ns) {
+  next_steering_ns_ = now_ns + kSteeringNs;
+  governor_->See({now_ns, ThreadCpuNs(), pipeline_->kept(), one_of_});
+  uint32_t one_of = 1;
+  if (!pipeline_->wants_every_packet()) {
+    one_of = pipeline_->taps().empty() ? governor_->OneOf() : std::max(governor_->OneOf(), governor_->OneOfCounted());
+  }
+  Keep(one_of);
+}
+
+// What is stamped while the kernel exchanges its program counts as one of the more.
+void LiveDriver::Keep(uint32_t one_of) {
+  if (one_of == one_of_) return;
+  const int64_t before_ns = RealtimeNs();
+  if (!context_->sampler.Keep(one_of)) return;
+  steps_.push_back({one_of > one_of_ ? before_ns : RealtimeNs(), one_of});
+  one_of_ = one_of;
+  stepped_ns_ = MonotonicNs();
+  UpdateAttention();
+}
+
+// As a caller saw to it before it took this time.
+void LiveDriver::KeptAllSince(int64_t time_ns) {
+  context_->sampler.Seen();
+  one_of_ = 1;
+  while (!steps_.empty() && steps_.back().time_ns > time_ns) steps_.pop_back();
+  const uint32_t before = steps_.empty() ? pipeline_->totals().one_of() : steps_.back().one_of;
+  if (before == 1) return;
+  if (pipeline_->newest_ns() < time_ns) {
+    steps_.push_back({time_ns, 1});
+    stepped_ns_ = MonotonicNs();
+    return;
+  }
+  // Some of those behind it have been taken already.
+  PlaceSteps(time_ns);
+  pipeline_->Sample(1, time_ns);
+}
+
+// The next packet is stamped `time_ns`.
+void LiveDriver::PlaceSteps(int64_t time_ns) {
+  size_t placed = 0;
+  for (; placed < steps_.size() && steps_[placed].time_ns <= time_ns; ++placed) pipeline_->Sample(steps_[placed].one_of);
+  steps_.erase(steps_.begin(), steps_.begin() + static_cast<ptrdiff_t>(placed));
 }
 
 void LiveDriver::OnPacket(const Packet& packet) {
@@ -99,6 +161,11 @@ void LiveDriver::PollAndDispatch() {
   // Empty: whatever was taken before the losses has been handed out.
   if (count <= 0 && pipeline_->loss()->any_unplaced()) {
     pipeline_->loss()->PlaceAll(pipeline_->position());
+    UpdateAttention();
+  }
+  // No packet from before the step can come any more, though the clock may have been set so that none is stamped behind it.
+  if (count <= 0 && !steps_.empty() && MonotonicNs() - stepped_ns_ >= DrainNs(*context_)) {
+    PlaceSteps(kNever);
     UpdateAttention();
   }
   if (!down_ && (count < 0 || (count == 0 && (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0))) GoDown();
@@ -160,6 +227,7 @@ void LiveDriver::HandleCommands() {
 void LiveDriver::Handle(const Command& command) {
   switch (command.kind) {
     case Command::Kind::kOpen: {
+      if (command.keeps_all) KeptAllSince(command.realtime_ns);
       if (closing_) break;  // the writer tells of it
       Tap* tap = pipeline_->Open(command.tap);
       if (tap == nullptr) break;
@@ -170,6 +238,7 @@ void LiveDriver::Handle(const Command& command) {
       break;
     }
     case Command::Kind::kResolve:
+      if (command.keeps_all) KeptAllSince(command.realtime_ns);
       if (Tap* tap = pipeline_->Find(command.handle); tap != nullptr) {
         Clocks* const clocks = ClocksOf(command.handle);
         // Set back behind the freeze, the clock says nothing of R, which then is the freeze itself.
@@ -225,6 +294,7 @@ void LiveDriver::Cross(Tap* tap) {
 void LiveDriver::Attend(int64_t time_ns) {
   pipeline_->loss()->PlaceByTime(pipeline_->position(), time_ns);
   HandleCommands();
+  PlaceSteps(time_ns);
   for (const auto& tap : pipeline_->taps()) {
     while (BoundaryOf(*tap) <= time_ns) Cross(tap.get());
   }
@@ -234,6 +304,7 @@ void LiveDriver::Attend(int64_t time_ns) {
 void LiveDriver::UpdateAttention() {
   std::erase_if(clocks_, [this](const Clocks& c) { return pipeline_->Find(c.handle) == nullptr; });
   int64_t next_ns = pipeline_->loss()->next_ns();
+  if (!steps_.empty()) next_ns = std::min(next_ns, steps_.front().time_ns);
   for (const auto& tap : pipeline_->taps()) next_ns = std::min(next_ns, BoundaryOf(*tap));
   // Sequentially consistent with Post: either it sees our value overwritten, or we see its command.
   context_->attention.store(next_ns, std::memory_order_seq_cst);
@@ -289,7 +360,7 @@ void LiveDriver::TryUp(int64_t now_ns) {
   const bool same = static_cast<int>(if_nametoindex(context_->config.live.device.c_str())) == counters_.index();
   if (source_.open() && (!same || !counters_.Read(&interface_))) {
     if (now_ns - down_since_ns_ < DrainNs(*context_)) return;
-    source_.Close();
+    CloseSource();
   }
   if (source_.open()) {
     if (!interface_.up) return;
@@ -297,7 +368,7 @@ void LiveDriver::TryUp(int64_t now_ns) {
     InterfaceCounters counters;
     if (!counters.Open(context_->config.live.device).ok() || !source_.Open(context_->config.live).ok()) return;
     if (source_.linktype() != info_.linktype) {
-      source_.Close();
+      CloseSource();
       Die(Status::Error(Code::kDeviceGone,
                         "device \"" + info_.device + "\" came back with another link type; start a new ring"));
       return;
@@ -305,6 +376,7 @@ void LiveDriver::TryUp(int64_t now_ns) {
     counters_ = std::move(counters);
     counters_.Read(&interface_);
     missed_ = interface_.rx_missed;
+    OpenSampler();
   }
   down_ = false;
   context_->listener->OnUp();

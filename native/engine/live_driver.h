@@ -1,10 +1,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "engine/context.h"
 #include "engine/pipeline.h"
+#include "engine/sampling_governor.h"
 #include "engine/stats_keeper.h"
 #include "source/interface_counters.h"
 #include "source/live_source.h"
@@ -31,11 +33,23 @@ class LiveDriver : private LiveSource::Sink {
     int64_t real_minus_mono_ns;
   };
 
+  // From this time on the kernel keeps one of so many packets; those from before it may not have been taken yet.
+  struct SamplingStep {
+    int64_t time_ns;
+    uint32_t one_of;
+  };
+
   void OnPacket(const Packet& packet) override;
   void OnBlock(uintptr_t slot) override;
   void OnDrops(uint32_t packets, uintptr_t slot, int64_t before_ns) override;
   // Before a packet stamped `time_ns` is taken: losses and boundaries that it shows to be past, and commands.
   void Attend(int64_t time_ns);
+  void OpenSampler();
+  void CloseSource();
+  void Steer(int64_t now_ns);
+  void Keep(uint32_t one_of);
+  void KeptAllSince(int64_t time_ns);
+  void PlaceSteps(int64_t time_ns);
   void HandleCommands();
   void Handle(const Command& command);
   void CrossByTime(bool kernel_empty);
@@ -62,6 +76,11 @@ class LiveDriver : private LiveSource::Sink {
   StatsKeeper stats_;
   SourceInfo info_;
   std::vector<Clocks> clocks_;
+  std::optional<SamplingGovernor> governor_;  // nothing: there is no budget
+  uint32_t one_of_ = 1;  // packets that the kernel keeps
+  std::vector<SamplingStep> steps_;  // that no packet from behind them followed yet
+  int64_t stepped_ns_ = 0;  // monotonic: the last of them
+  int64_t next_steering_ns_ = 0;  // monotonic
   int64_t interval_start_ns_ = 0;  // monotonic
   int64_t next_interval_ns_ = 0;   // monotonic
   bool down_ = false;

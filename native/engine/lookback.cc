@@ -55,9 +55,10 @@ double Of(const OnsetWatch::Rates& rates, Measure measure) {
 
 }  // namespace
 
-Lookback::Lookback(const Config& config, PacketRing* ring, const TrafficCounters* totals, const LossMarks* loss,
+Lookback::Lookback(const Config& config, PacketRing* ring, const ScaledTotals* totals, const LossMarks* loss,
                    EngineListener* listener)
-    : ring_packets_(config.ring_packets),
+    : on_suspicion_(config.on_suspicion),
+      ring_packets_(config.ring_packets),
       ring_bytes_(config.ring_bytes),
       ring_(ring),
       totals_(totals),
@@ -72,7 +73,7 @@ Lookback::Lookback(const Config& config, PacketRing* ring, const TrafficCounters
 }
 
 OnsetWatch::Counts Lookback::Counts() const {
-  return {totals_->packets, totals_->bytes, loss_->placed().kernel};
+  return {totals_->packets(), totals_->bytes(), loss_->placed().kernel};
 }
 
 uint64_t Lookback::oldest_number() const {
@@ -85,8 +86,8 @@ uint64_t Lookback::oldest_number() const {
 void Lookback::Look(const Packet& packet) {
   const int64_t time_ns = packet.time_ns();
   OnsetWatch::Counts before = Counts();
-  --before.packets;
-  before.bytes -= packet.len;
+  before.packets -= totals_->one_of();
+  before.bytes -= uint64_t{packet.len} * totals_->one_of();
   const bool stepped = watch_.StepsTo(time_ns);
   for (auto event = watch_.EndSlots(time_ns, before); event != OnsetWatch::Event::kNone;
        event = watch_.EndSlots(time_ns, before)) {
@@ -96,7 +97,7 @@ void Lookback::Look(const Packet& packet) {
   if (stepped) {
     history_.OnClockStep();  // this packet's time may be damaged
   } else if (time_ns >= history_.next_ns() && !watch_.rising()) {
-    Sample(packet);
+    TakeSample(packet);
   }
   if (!watch_.rising()) watch_.WakeAt(history_.next_ns());
 }
@@ -133,8 +134,9 @@ void Lookback::LetGo() {
   ring_->SetMaxPackets(PacketsToHold(ring_packets_));
 }
 
-void Lookback::Sample(const Packet& packet) {
-  history_.Take(packet, ring_->pushed() - 1, loss_->placed());
+void Lookback::TakeSample(const Packet& packet) {
+  const uint64_t number = ring_->pushed() - 1;
+  history_.Take(packet, number, loss_->Before(number));
   ring_->SetMaxBytes(ring_bytes_ - history_.bytes());
 }
 
@@ -144,7 +146,14 @@ void Lookback::See(uint64_t first, uint64_t end) {
   RecordWalker walker(ring_->Find(first));
   for (uint64_t number = first; number < end; ++number) {
     const RecordHeader header = walker.Header(kIgnoreSlab);
-    seen_[seen_count_++] = {header.time_ns(), header.len};
+    const int64_t time_ns = header.time_ns();
+    Seen& seen = seen_[seen_count_++];
+    seen = {time_ns, time_ns, header.len};
+    if (number > first) {
+      const Seen& last = *(&seen - 1);
+      seen.scaled_ns =
+          last.scaled_ns + (time_ns - last.time_ns) / static_cast<int64_t>(loss_->sampling().OneOf(number - 1));
+    }
     walker.Skip(header, kIgnoreSlab);
   }
 }
@@ -154,7 +163,7 @@ double Lookback::ShareOfTrains(size_t first, size_t end, double short_ns) const 
   double within = kTrainPrior * kTrainPriorGaps;
   double gaps = kTrainPriorGaps;
   for (size_t i = std::max<size_t>(first, 1); i < end; ++i) {
-    within += static_cast<double>(seen_[i].time_ns - seen_[i - 1].time_ns) < short_ns;
+    within += static_cast<double>(seen_[i].scaled_ns - seen_[i - 1].scaled_ns) < short_ns;
     ++gaps;
   }
   return std::clamp(within / gaps, kLeastShare, 1 - kLeastShare);
@@ -184,7 +193,7 @@ size_t Lookback::ChangePoint(size_t suspected, const OnsetWatch::Rates& before, 
   double score = 0;
   for (size_t i = seen_count_; i-- > 0;) {
     if (i + 1 < seen_count_) {
-      const double gap_ns = static_cast<double>(std::max<int64_t>(0, seen_[i + 1].time_ns - seen_[i].time_ns));
+      const double gap_ns = static_cast<double>(std::max<int64_t>(0, seen_[i + 1].scaled_ns - seen_[i].scaled_ns));
       score += gap_ns < short_ns ? within_train : next_train - cost_per_ns * gap_ns;
     }
     score += std::clamp(sizes + per_byte * seen_[i].len, -kMostOfSize, kMostOfSize);
@@ -199,6 +208,7 @@ size_t Lookback::ChangePoint(size_t suspected, const OnsetWatch::Rates& before, 
 // At no cost, as trains of packets are suspected all the time: the stretch around it is held, and looked at if the rise holds.
 void Lookback::Suspect(int64_t time_ns, const OnsetWatch::Counts& before) {
   if (ring_->packets() == 0 || !watch_.Suspect(time_ns, before)) return;
+  if (on_suspicion_) on_suspicion_();
   LetGo();
   suspected_number_ = ring_->pushed() - 1;
   // What made the suspicion is of the rise already.
@@ -241,7 +251,7 @@ void Lookback::Confirm() {
 
 // By the packets first seen up to last: what came in the time between them, a second.
 double Lookback::RateOf(size_t first, size_t last) const {
-  const int64_t time_ns = seen_[last].time_ns - seen_[first].time_ns;
+  const int64_t time_ns = seen_[last].scaled_ns - seen_[first].scaled_ns;
   if (time_ns <= 0) return INFINITY;
   double sum = 0;
   for (size_t i = first + 1; i <= last; ++i) sum += watch_.measure() == Measure::kPackets ? 1.0 : seen_[i].len;
@@ -257,7 +267,7 @@ bool Lookback::HasEdge(size_t at, size_t before) const {
   if (at >= kFewestBefore && RateOf(0, at) >= threshold * kRaisedBefore) return false;
 
   size_t last = std::min(at + kEdgePackets, seen_count_ - 1);
-  while (last + 1 < seen_count_ && seen_[last].time_ns - seen_[at].time_ns < kEdgeNs) ++last;
+  while (last + 1 < seen_count_ && seen_[last].scaled_ns - seen_[at].scaled_ns < kEdgeNs) ++last;
   const double edge_rate = last == at ? INFINITY : RateOf(at, last);
   const double last_rate = Of(watch_.last_rate(), measure);
   const bool sharp = edge_rate >= threshold * kEdgeShare && edge_rate * kSteepGrowth >= last_rate;

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <functional>
 
 #include "engine/loss_marks.h"
 #include "engine/thin_history.h"
 #include "engine/types.h"
 #include "ring/packet_ring.h"
 #include "traffic/onset_watch.h"
+#include "traffic/scaled_totals.h"
 
 namespace pcap_ring {
 
@@ -23,6 +25,7 @@ class Lookback {
     uint32_t largest_packet = 0;
     int64_t lookback_ns = 0;
     OnsetThresholds onset;
+    std::function<void()> on_suspicion;  // before anything else: what comes from now on should all be kept
   };
 
   // How many packets the ring is given, to show `ring_packets`: the first of a rise are behind when it is suspected, and of
@@ -33,13 +36,17 @@ class Lookback {
     return std::max(ring_packets + kBeyondRing, kFewest);
   }
 
-  Lookback(const Config& config, PacketRing* ring, const TrafficCounters* totals, const LossMarks* loss,
+  Lookback(const Config& config, PacketRing* ring, const ScaledTotals* totals, const LossMarks* loss,
            EngineListener* listener);
 
   // After it was counted and pushed.
   void OnPacket(const Packet& packet) {
     if (watch_.Passes(packet.time_ns(), packet.len)) Look(packet);
   }
+  // From here on the kernel keeps one of `n` packets.
+  void Sample(uint32_t n) { watch_.Sample(n); }
+  // A rise is suspected, or what it began with is not all there.
+  bool wants_every_packet() const { return watch_.suspected() || ring_->growing(); }
   // No packet will come that is stamped before this.
   void AdvanceTo(int64_t time_ns);
   // The oldest packet whose losses may still be asked of the ring's marks.
@@ -69,6 +76,7 @@ class Lookback {
   // A packet as far as it tells where a rise began.
   struct Seen {
     int64_t time_ns;
+    int64_t scaled_ns;  // the same, but that the gap behind one of N packets is an Nth: as if no others had been
     uint32_t len;
   };
 
@@ -80,17 +88,18 @@ class Lookback {
   void Confirm();
   void LetGo();
   OnsetWatch::Counts Counts() const;
-  void Sample(const Packet& packet);
+  void TakeSample(const Packet& packet);
   void See(uint64_t first, uint64_t end);
   double ShareOfTrains(size_t first, size_t end, double short_ns) const;
   size_t ChangePoint(size_t suspected, const OnsetWatch::Rates& before, const OnsetWatch::Rates& after);
   bool HasEdge(size_t at, size_t before) const;
   double RateOf(size_t first, size_t last) const;
 
+  const std::function<void()> on_suspicion_;
   const size_t ring_packets_;
   const size_t ring_bytes_;
   PacketRing* const ring_;
-  const TrafficCounters* const totals_;
+  const ScaledTotals* const totals_;
   const LossMarks* const loss_;
   EngineListener* const listener_;
   OnsetWatch watch_;

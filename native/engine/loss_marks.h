@@ -6,11 +6,13 @@
 
 #include "base/time.h"
 #include "engine/gaps.h"
+#include "engine/sampling_marks.h"
 
 namespace pcap_ring {
 
-// Where in the sequence of captured packets how much was lost, so that the loss between any two packets that are still in
-// the ring can be told. Outside the ring, so that no marker ever takes the place of evidence.
+// Where in the sequence of captured packets how much is missing, so that what is missing between any two packets that are
+// still in the ring can be told: what was lost, and what the kernel left out as it kept 1 of N. Outside the ring, so that no
+// marker ever takes the place of evidence.
 //
 // A loss is seen when a counter is read, while packets from before it still wait in the kernel's buffer. It is placed
 // when the first packet from behind it comes. The capture thread's.
@@ -20,12 +22,13 @@ class LossMarks {
     uint64_t kernel = 0;
     uint64_t interface = 0;
     uint64_t outages = 0;  // how often the device was away, with nobody to count what passed
+    uint64_t left_out = 0;  // by sampling: an estimate
     bool operator==(const Totals&) const = default;
     Totals operator+(const Totals& more) const {
-      return {kernel + more.kernel, interface + more.interface, outages + more.outages};
+      return {kernel + more.kernel, interface + more.interface, outages + more.outages, left_out + more.left_out};
     }
     Totals operator-(const Totals& earlier) const {
-      return {kernel - earlier.kernel, interface - earlier.interface, outages - earlier.outages};
+      return {kernel - earlier.kernel, interface - earlier.interface, outages - earlier.outages, left_out - earlier.left_out};
     }
   };
 
@@ -78,7 +81,14 @@ class LossMarks {
     Mark(at, lost);
   }
 
-  // What was lost before the packet captured last.
+  // Packet `number`, a captured one or the next, and all behind it are 1 of `n`.
+  void Sample(uint64_t number, uint32_t n, uint64_t oldest) {
+    sampling_.Step(number, n, oldest);
+    placed_.left_out = sampling_.LeftOutBefore(number);
+  }
+  const SamplingMarks& sampling() const { return sampling_; }
+
+  // What is missing before the packet captured last, if that one is 1 of 1.
   const Totals& placed() const { return placed_; }
 
   // Calls fn(sequence, lost) for every loss right before packet number `sequence`, of those behind number `first` up to
@@ -88,13 +98,16 @@ class LossMarks {
     for (size_t i = 0; i < count_; ++i) {
       const Placed& mark = At(i);
       if (mark.sequence <= first || mark.sequence > last) continue;
-      fn(mark.sequence, (i + 1 < count_ ? At(i + 1).before : placed_) - mark.before);
+      Totals lost = (i + 1 < count_ ? At(i + 1).before : placed_) - mark.before;
+      lost.left_out = 0;
+      fn(mark.sequence, lost);
     }
   }
-  // What was lost before packet number `sequence`.
+  // What is missing before packet number `sequence`.
   Totals Before(uint64_t sequence) const {
     Totals totals = placed_;
     for (size_t i = count_; i > 0 && At(i - 1).sequence > sequence; --i) totals = At(i - 1).before;
+    totals.left_out = sampling_.LeftOutBefore(sequence);
     return totals;
   }
 
@@ -140,16 +153,18 @@ class LossMarks {
   std::vector<Placed> marks_;  // a ring
   size_t first_ = 0;
   size_t count_ = 0;
+  SamplingMarks sampling_;
   Totals seen_;
   Totals placed_;
 };
 
-// Tells `gaps` of what was lost between two packets. The interface's counters are read once an interval, so where in it its
+// Tells `gaps` of what is missing between two packets. The interface's counters are read once an interval, so where in it its
 // losses fell is not known.
 inline void AddLoss(Gaps* gaps, int64_t from_ns, int64_t to_ns, const LossMarks::Totals& lost) {
   if (lost.kernel > 0) gaps->Add({from_ns, to_ns, lost.kernel, true, true, GapReason::kKernel});
   if (lost.interface > 0) gaps->Add({from_ns, to_ns, lost.interface, false, true, GapReason::kKernel});
   if (lost.outages > 0) gaps->Add({from_ns, to_ns, 0, false, false, GapReason::kDeviceDown});
+  if (lost.left_out > 0) gaps->Add({from_ns, to_ns, lost.left_out, false, true, GapReason::kSampling});
 }
 
 }  // namespace pcap_ring

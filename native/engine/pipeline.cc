@@ -23,13 +23,14 @@ Pipeline::Pipeline(const Config& config, TapQueue* queue, EngineListener* listen
       queue_(queue),
       listener_(listener),
       counter_(config.dlt),
+      totals_(&counter_.total()),
       ring_(config.ring_packets, config.ring_bytes, config.largest_packet),
       loss_(config.unplaced_losses, std::clamp(config.ring_packets + 2, kFewestMarks, kMostMarks)) {
   ring_.set_grower(this);
   if (config.lookback_ns == 0 || !ring_.ok()) return;
   lookback_.emplace(Lookback::Config{config.ring_packets, config.ring_bytes, config.largest_packet, config.lookback_ns,
-                                     config.onset},
-                    &ring_, &counter_.total(), &loss_, listener);
+                                     config.onset, config.on_suspicion},
+                    &ring_, &totals_, &loss_, listener);
 }
 
 void Pipeline::OnNewSlab(Slab* slab) {
@@ -91,7 +92,7 @@ Tap* Pipeline::Open(const TapSpec& spec) {
     refused_.push_back(std::move(message));
     return nullptr;
   }
-  taps_.push_back(std::make_unique<Tap>(spec, &ring_, &counter_.total(), listener_));
+  taps_.push_back(std::make_unique<Tap>(spec, &ring_, &totals_, listener_));
   return taps_.back().get();
 }
 
@@ -102,22 +103,20 @@ Tap* Pipeline::Find(uint32_t handle) {
   return nullptr;
 }
 
+Pipeline::Split Pipeline::SplitAt(int64_t time_ns) const {
+  if (ring_.packets() == 0 || ring_.newest_ns() < time_ns) return {ring_.tail(), ring_.packets()};
+  RecordWalker walker(ring_.oldest());
+  for (uint64_t i = 0; i < ring_.packets(); ++i) {
+    const RecordHeader header = walker.Header(kIgnoreSlab);
+    if (header.time_ns() >= time_ns) return {walker.cursor(), i};
+    walker.Skip(header, kIgnoreSlab);
+  }
+  return {ring_.tail(), ring_.packets()};
+}
+
 void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
   if (lookback_ && tap->kind() == TapKind::kIncident) lookback_->Freeze(time_ns);
-  uint64_t before = ring_.packets();
-  Cursor split = ring_.tail();
-  if (by_stamp && before > 0 && ring_.newest_ns() >= time_ns) {
-    RecordWalker walker(ring_.oldest());
-    for (uint64_t i = 0; i < before; ++i) {
-      const RecordHeader header = walker.Header(kIgnoreSlab);
-      if (header.time_ns() >= time_ns) {
-        before = i;
-        split = walker.cursor();
-        break;
-      }
-      walker.Skip(header, kIgnoreSlab);
-    }
-  }
+  auto [split, before] = by_stamp ? SplitAt(time_ns) : Split{ring_.tail(), ring_.packets()};
   const bool overrun = by_stamp && before == 0 && ring_.packets() > 0 && ring_.evicted_ns() >= time_ns;
   if (overrun && tap->kind() == TapKind::kDump) {
     before = ring_.packets();
@@ -127,8 +126,8 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
 
   Tap::Origin origin;
   origin.time_ns = time_ns;
-  origin.totals = totals();
-  if (after > 0) origin.totals = origin.totals - CountFrom(split, after);
+  origin.totals = totals_.Now();
+  if (after > 0) origin.totals = origin.totals - CountFrom(split, after) * totals_.one_of();
   GatherBeforeFreeze({ring_, lookback_ ? &*lookback_ : nullptr, loss_, config_.ring_packets}, *tap, time_ns,
                      ring_.pushed() - after, &origin);
   // The caller was held up between T and its command for so long that the ring has rolled over T.
@@ -146,6 +145,24 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
     tap->OnPacket(packet, behind.cursor(), congested_, loss_.Before(ring_.pushed() - after + i));
     behind.Skip(header, kIgnoreSlab);
   }
+}
+
+void Pipeline::Sample(uint32_t n, int64_t since_ns) {
+  const Split split = SplitAt(since_ns);
+  const uint64_t behind = ring_.packets() - split.before;
+  SampleFrom(ring_.pushed() - behind, n, CountFrom(split.at, behind));
+}
+
+void Pipeline::SampleFrom(uint64_t number, uint32_t n, const TrafficCounters& behind) {
+  totals_.Step(n, behind);
+  loss_.Sample(number, n, position().oldest);
+  for (const auto& tap : taps_) tap->OnSampling(n);
+  if (lookback_) lookback_->Sample(n);
+}
+
+bool Pipeline::wants_every_packet() const {
+  return std::any_of(taps_.begin(), taps_.end(), [](const auto& tap) { return tap->recording(); }) ||
+         (lookback_ && lookback_->wants_every_packet());
 }
 
 // Counts packets that are in the ring already, by as much of each as headers take.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "engine/types.h"
 #include "ring/packet_ring.h"
 #include "traffic/counters.h"
+#include "traffic/scaled_totals.h"
 
 namespace pcap_ring {
 
@@ -24,6 +26,7 @@ class Pipeline : private PacketRing::Grower {
     uint32_t largest_packet = 2048;
     int64_t lookback_ns = 0;  // 0: neither onset nor history is kept
     OnsetThresholds onset;
+    std::function<void()> on_suspicion;  // of a rise: what comes from now on should all be kept
     // How many losses may have been seen that no packet from behind them followed yet.
     size_t unplaced_losses = 1;
     // A replay waits for a writer that lags; a live capture counts what it cannot take.
@@ -47,6 +50,11 @@ class Pipeline : private PacketRing::Grower {
   LossMarks::Position position() const {
     return {ring_.pushed(), lookback_ ? lookback_->oldest_number() : ring_.oldest_number()};
   }
+  // From here on the kernel keeps one of `n` packets; or (`since_ns`) from the first in the ring on that is stamped then.
+  void Sample(uint32_t n) { SampleFrom(ring_.pushed(), n, {}); }
+  void Sample(uint32_t n, int64_t since_ns);
+  // Packets are recorded, or a rise is suspected and what it began with is not all there.
+  bool wants_every_packet() const;
   // Now and then, also while no packet comes, none of which will be stamped before `time_ns`: what the writer is done with
   // goes back to the system, and what was kept of a rise goes in its time.
   void EndInterval(int64_t time_ns) {
@@ -64,12 +72,20 @@ class Pipeline : private PacketRing::Grower {
   // Something waits for room in the queue to the writer.
   bool backlog() const;
 
-  const TrafficCounters& totals() const { return counter_.total(); }
+  const ScaledTotals& totals() const { return totals_; }
+  uint64_t kept() const { return counter_.total().packets; }
   RingState ring_state() const;
   int64_t newest_ns() const { return ring_.newest_ns(); }
 
  private:
   void OnNewSlab(Slab* slab) override;
+  // In the ring, the first packet stamped at or after a time, and how many are before it.
+  struct Split {
+    Cursor at;
+    uint64_t before;
+  };
+  Split SplitAt(int64_t time_ns) const;
+  void SampleFrom(uint64_t number, uint32_t n, const TrafficCounters& behind);
   bool RecordPacket(const Packet& packet);
   void WaitForWriter();
   void FlushTaps();
@@ -79,6 +95,7 @@ class Pipeline : private PacketRing::Grower {
   TapQueue* const queue_;
   EngineListener* const listener_;
   TrafficCounter counter_;
+  ScaledTotals totals_;
   PacketRing ring_;
   LossMarks loss_;
   std::optional<Lookback> lookback_;

@@ -83,7 +83,7 @@ void StatisticsDriver::EndInterval(int64_t now_ns) {
   Read();
   const int64_t time_ns = RealtimeNs();
   for (const auto& tap : taps_) tap->OnInterval(time_ns);
-  context_->listener->OnStats(stats_.End(Mode::kStatistics, time_ns, now_ns - interval_start_ns_, totals_, loss_));
+  context_->listener->OnStats(stats_.End(Mode::kStatistics, time_ns, now_ns - interval_start_ns_, scaled_totals_, loss_));
   interval_start_ns_ = now_ns;
   const int64_t interval_ns = context_->config.stats_interval_ns;
   next_interval_ns_ += ((now_ns - next_interval_ns_) / interval_ns + 1) * interval_ns;
@@ -120,7 +120,7 @@ void StatisticsDriver::Handle(const Command& command) {
   switch (command.kind) {
     case Command::Kind::kOpen: {
       if (closing_) break;  // the writer tells of it
-      taps_.push_back(std::make_unique<Tap>(command.tap, nullptr, &totals_, context_->listener));
+      taps_.push_back(std::make_unique<Tap>(command.tap, nullptr, &scaled_totals_, context_->listener));
       Tap::Origin origin;
       origin.time_ns = command.realtime_ns;
       origin.totals = totals_;

@@ -33,6 +33,7 @@ class StatisticsDriver {
   InterfaceCounters counters_;
   InterfaceCounters::Values last_;
   TrafficCounters totals_;
+  ScaledTotals scaled_totals_{&totals_};  // nothing is sampled
   LossMarks::Totals loss_;
   StatsKeeper stats_;
   SourceInfo info_;

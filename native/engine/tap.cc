@@ -17,7 +17,7 @@ void PinSpan(Slab* slab, const Slab* last) {
 
 }  // namespace
 
-Tap::Tap(const TapSpec& spec, PacketRing* ring, const TrafficCounters* totals, EngineListener* listener)
+Tap::Tap(const TapSpec& spec, PacketRing* ring, const ScaledTotals* totals, EngineListener* listener)
     : spec_(spec), ring_(ring), totals_(totals), listener_(listener), file_bytes_(spec.cost.file) {}
 
 void Tap::Start(Origin origin) {
@@ -26,6 +26,7 @@ void Tap::Start(Origin origin) {
   cap_ns_ = AddTime(freeze_ns_, spec_.cap_duration_ns);
   start_totals_ = slot_totals_ = origin.totals;
   slot_start_ns_ = freeze_ns_;
+  OnSampling(totals_->one_of());
   packets_ = origin.before.total();
   loss_first_ = origin.loss_at_begin;
   loss_last_ = origin.loss_at_end;
@@ -129,7 +130,7 @@ void Tap::Record(const Packet& packet, Cursor at, bool congested, const LossMark
   file_bytes_ += size;
   section_begun_ = true;
   if (any_packet_) {
-    if (left_out_ > 0 || unplaced_writer_loss_ > 0 || loss != loss_last_) SeeGap(packet.time_ns(), loss);
+    if (passed_over_ > 0 || unplaced_writer_loss_ > 0 || loss != loss_last_) SeeGap(packet.time_ns(), loss);
   } else {
     any_packet_ = true;
     loss_first_ = loss;
@@ -147,7 +148,7 @@ void Tap::Record(const Packet& packet, Cursor at, bool congested, const LossMark
 
 // Between the packet recorded last and one of `time_ns`.
 void Tap::SeeGap(int64_t time_ns, const LossMarks::Totals& loss) {
-  if (left_out_ > 0) gaps_.Add({last_ns_, time_ns, std::exchange(left_out_, 0), true, true, GapReason::kRing});
+  if (passed_over_ > 0) gaps_.Add({last_ns_, time_ns, std::exchange(passed_over_, 0), true, true, GapReason::kRing});
   summary_.writer_loss += unplaced_writer_loss_;
   if (unplaced_writer_loss_ > 0) {
     gaps_.Add({last_ns_, time_ns, unplaced_writer_loss_, true, true, GapReason::kRing});
@@ -216,7 +217,7 @@ void Tap::Resolve(int64_t time_ns) {
   time_ns = std::max(time_ns, freeze_ns_);  // the clock may have been set back in between
   summary_.resolved_ns = time_ns;
   AddSlot(time_ns);
-  summary_.traffic = *totals_ - start_totals_;
+  summary_.traffic = totals_->Now() - start_totals_;
   if (summary_.peak_pps.at_ns == kNever) SeePeak(summary_.traffic, freeze_ns_, time_ns - freeze_ns_);
   if (!RoomForResolution()) {
     End();
@@ -248,12 +249,13 @@ void Tap::Abandon(int64_t now_ns, Code error) {
 // The first and the last slot may be of any length, and a sliver of an interval makes no rate.
 void Tap::AddSlot(int64_t end_ns) {
   const int64_t length = end_ns - slot_start_ns_;
-  const TrafficCounters passed = *totals_ - slot_totals_;
+  const TrafficCounters totals = totals_->Now();
+  const TrafficCounters passed = totals - slot_totals_;
   if (length <= 0 && passed.packets == 0) return;
   timeline_.Add({slot_start_ns_, passed.packets, passed.bytes});
   if (2 * length >= spec_.interval_ns) SeePeak(passed, slot_start_ns_, length);
   slot_start_ns_ = end_ns;
-  slot_totals_ = *totals_;
+  slot_totals_ = totals;
 }
 
 void Tap::SeePeak(const TrafficCounters& passed, int64_t start_ns, int64_t length_ns) {

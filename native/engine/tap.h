@@ -7,6 +7,7 @@
 #include "engine/timeline.h"
 #include "engine/types.h"
 #include "ring/packet_ring.h"
+#include "traffic/scaled_totals.h"
 
 namespace pcap_ring {
 
@@ -18,7 +19,7 @@ namespace pcap_ring {
 class Tap {
  public:
   // `ring` nullptr: statistics only, nothing is recorded. `totals`: the counters as they stand, read at each boundary.
-  Tap(const TapSpec& spec, PacketRing* ring, const TrafficCounters* totals, EngineListener* listener);
+  Tap(const TapSpec& spec, PacketRing* ring, const ScaledTotals* totals, EngineListener* listener);
 
   uint32_t handle() const { return spec_.handle; }
   TapKind kind() const { return spec_.kind; }
@@ -26,6 +27,8 @@ class Tap {
   bool ended() const { return state_ == State::kEnded; }
   bool backlog() const { return !outbox_.empty(); }
   bool drained() const { return ended() && outbox_.empty(); }
+  // Whether packets are, or may at once be, recorded: not after the cap.
+  bool recording() const { return state_ == State::kPending || state_ == State::kAttack || state_ == State::kResolution; }
 
   // The freeze, when T is crossed, and what is kept from before it.
   struct SectionSpan {
@@ -56,12 +59,16 @@ class Tap {
     if (state_ == State::kAttack || state_ == State::kResolution) {
       Record(packet, at, congested, loss);
     } else if (state_ == State::kCapped) {
-      ++left_out_;
+      ++passed_over_;
     }
   }
   // Pins what the open span grows by.
   void OnNewSlab(Slab* slab) {
     if (span_open_) slab->Pin();
+  }
+  // From here on one of `one_of` packets is kept.
+  void OnSampling(uint32_t one_of) {
+    if (state_ == State::kAttack || state_ == State::kCapped) summary_.sampling.Add(one_of);
   }
   // A statistics interval ended.
   void OnInterval(int64_t end_ns);
@@ -101,7 +108,7 @@ class Tap {
 
   TapSpec spec_;
   PacketRing* const ring_;
-  const TrafficCounters* const totals_;
+  const ScaledTotals* const totals_;
   EngineListener* const listener_;
   State state_ = State::kPending;
   int64_t freeze_ns_ = 0;
@@ -119,7 +126,7 @@ class Tap {
   std::deque<TapMessage> outbox_;
 
   uint64_t unplaced_writer_loss_ = 0;  // counted once a later packet is recorded: only then it lies between two
-  uint64_t left_out_ = 0;  // after the cap; told of once a packet of the resolution is recorded
+  uint64_t passed_over_ = 0;  // after the cap; told of once a packet of the resolution is recorded
   bool any_packet_ = false;
   int64_t last_ns_ = 0;  // the packet recorded last
   Gaps gaps_;

@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "base/time.h"
 #include "engine/gaps.h"
+#include "engine/sampling_marks.h"
 #include "ring/record.h"
 #include "ring/spsc_queue.h"
 #include "traffic/counters.h"
@@ -77,6 +78,7 @@ struct TapSummary {
   Code error = Code::kOk;  // why the ring died under it
   CapReason capped = CapReason::kNone;
   TrafficCounters traffic;  // from the freeze to the resolution, whatever was recorded; only sums known in kStatistics
+  SamplingRange sampling;  // how `traffic`, the peaks and the timeline were counted
   Peak peak_pps;
   Peak peak_bps;
   std::vector<TimelineSlot> timeline;
@@ -91,13 +93,12 @@ struct TapSummary {
 struct BeforeFreeze {
   int64_t onset_ns = kNever;  // of the onset that was kept
   std::array<uint64_t, kSectionsBefore> packets = {};
-  // Of how many packets each one in the history is one; 0: there is none.
-  uint64_t fewest_per_sample = 0;
-  uint64_t most_per_sample = 0;
+  std::array<SamplingRange, kSectionsBefore> sampling = {};
 
   // When the attack began: by the onset that was kept, else by somebody's own idea.
   int64_t OnsetOr(int64_t since_ns) const { return onset_ns != kNever ? onset_ns : since_ns; }
   uint64_t& Of(Section section) { return packets[static_cast<size_t>(section)]; }
+  SamplingRange& SamplingOf(Section section) { return sampling[static_cast<size_t>(section)]; }
   uint64_t total() const { return std::accumulate(packets.begin(), packets.end(), uint64_t{0}); }
 };
 
@@ -136,6 +137,7 @@ struct StatsInterval {
   TrafficCounters traffic;
   uint64_t kernel_loss = 0;
   uint64_t interface_loss = 0;
+  uint32_t one_of = 1;  // of how many packets one is kept, at its end
   RingState ring;
   uint64_t total_packets = 0;
   uint64_t total_bytes = 0;

@@ -1,14 +1,12 @@
 #include "incident/draft.h"
 
-#include <cinttypes>
-#include <cstdio>
+#include <sstream>
 
 #include "base/sha256.h"
 
 namespace pcap_ring {
 namespace {
 
-static_assert(kSectionsBefore == 3);  // as many numbers as a draft has
 constexpr size_t kSealSize = 64;
 
 std::string Seal(const std::string& text) {
@@ -20,13 +18,13 @@ std::string Seal(const std::string& text) {
 }  // namespace
 
 std::string Draft::Encode() const {
-  char numbers[320];
-  std::snprintf(numbers, sizeof numbers,
-                "%d %d %" PRId64 " %" PRId64 " %" PRId64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
-                static_cast<int>(kind), static_cast<int>(precision), frozen_ns, since_ns, before.onset_ns,
-                before.packets[0], before.packets[1], before.packets[2], before.fewest_per_sample,
-                before.most_per_sample);
-  const std::string body = numbers + head;
+  std::ostringstream numbers;
+  numbers << static_cast<int>(kind) << ' ' << static_cast<int>(precision) << ' ' << frozen_ns << ' ' << since_ns << ' '
+          << before.onset_ns;
+  for (size_t i = 0; i < kSectionsBefore; ++i) {
+    numbers << ' ' << before.packets[i] << ' ' << before.sampling[i].min << ' ' << before.sampling[i].max;
+  }
+  const std::string body = numbers.str() + "\n" + head;
   return Seal(body) + "\n" + body;
 }
 
@@ -40,12 +38,12 @@ std::optional<Draft> Draft::Decode(const std::string& text) {
   int kind = 0;
   int precision = 0;
   BeforeFreeze& before = draft.before;
-  if (std::sscanf(body.c_str(),
-                  "%d %d %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
-                  &kind, &precision, &draft.frozen_ns, &draft.since_ns, &before.onset_ns, &before.packets[0],
-                  &before.packets[1], &before.packets[2], &before.fewest_per_sample, &before.most_per_sample) != 10) {
-    return std::nullopt;
+  std::istringstream numbers(body.substr(0, line));
+  numbers >> kind >> precision >> draft.frozen_ns >> draft.since_ns >> before.onset_ns;
+  for (size_t i = 0; i < kSectionsBefore; ++i) {
+    numbers >> before.packets[i] >> before.sampling[i].min >> before.sampling[i].max;
   }
+  if (!numbers) return std::nullopt;
   draft.kind = static_cast<TapKind>(kind);
   draft.precision = static_cast<Precision>(precision);
   draft.head = body.substr(line + 1);

@@ -36,6 +36,17 @@ void WriteSpan(JsonWriter* json, const Tally& tally, Precision precision) {
   }
 }
 
+// What is recorded live is all kept; a history is one of samples, however many these are.
+bool IsSampled(Section section, const BeforeFreeze& before) {
+  const auto i = static_cast<size_t>(section);
+  if (i >= kSectionsBefore) return false;
+  return section == Section::kHistory ? before.sampling[i].max > 0 : before.sampling[i].sampled();
+}
+
+void WriteSampling(JsonWriter* json, const SamplingRange& range) {
+  json->BeginObject().Key("min").Uint(range.min).Key("max").Uint(range.max).EndObject();
+}
+
 const char* ReasonName(GapReason reason) {
   switch (reason) {
     case GapReason::kRing:
@@ -97,6 +108,12 @@ void WriteStatistics(JsonWriter* json, Precision precision, Mode mode, int64_t f
   peak("peakPps", summary.peak_pps);
   peak("peakBps", summary.peak_bps);
   WriteProtocols(json, summary.traffic, mode);
+  json->Key("sampling");
+  if (summary.sampling.sampled()) {
+    WriteSampling(json, summary.sampling);
+  } else {
+    json->Null();
+  }
   json->Key("timeline").BeginArray();
   for (const TimelineSlot& slot : summary.timeline) {
     json->BeginObject().Key("at").String(FormatTime(slot.at_ns, precision));
@@ -157,9 +174,8 @@ std::string SectionsJson(const Tally& tally, const BeforeFreeze& before, bool ma
     json.Key("firstFrame").Uint(section.first_frame);
     json.Key("lastFrame").Uint(section.first_frame + section.packets - 1);
     json.Key("sampling");
-    if (section.section == Section::kHistory && before.most_per_sample > 0) {
-      json.BeginObject().Key("min").Uint(before.fewest_per_sample);
-      json.Key("max").Uint(before.most_per_sample).EndObject();
+    if (IsSampled(section.section, before)) {
+      WriteSampling(&json, before.sampling[static_cast<size_t>(section.section)]);
     } else {
       json.Null();
     }

@@ -21,7 +21,7 @@ std::string StatsJson(const StatsInterval& stats, Precision precision) {
   };
   json.BeginObject().Key("time").String(FormatTime(stats.time_ns, precision));
   json.Key("interval").Double(static_cast<double>(stats.interval_ns) / 1e6);
-  json.Key("mode").String(ModeName(stats.mode)).Key("sampling").Int(1);
+  json.Key("mode").String(ModeName(stats.mode)).Key("sampling").Uint(stats.one_of);
   figures(stats.traffic.packets, stats.traffic.bytes);
   json.Key("inbound").BeginObject();
   figures(stats.traffic.inbound_packets, stats.traffic.inbound_bytes);
@@ -98,14 +98,18 @@ void Session::Open(RecordingSpec recording, TapSpec tap) {
   recording.format = FormatOf(recording, facts_, tap.cap_bytes);
   tap.cost = CostOf(*recording.format, recording.kind);
   writer_.Register(std::move(recording));
+  const bool live = tap.kind != TapKind::kDump;
+  if (live) engine_.KeepAll();
   auto command = NewCommand(Command::Kind::kOpen, tap.handle);  // T, with nothing between it and the post that could wait
+  command->keeps_all = live;
   command->tap = std::move(tap);
   engine_.Post(command.release());
 }
 
 void Session::Resolve(uint32_t handle, bool with_resolution) {
+  if (with_resolution) engine_.KeepAll();
   auto command = NewCommand(Command::Kind::kResolve, handle);
-  command->with_resolution = with_resolution;
+  command->with_resolution = command->keeps_all = with_resolution;
   engine_.Post(command.release());
 }
 

@@ -82,6 +82,7 @@ class PacketRing {
   void Release();
   // Also by itself, for a packet that has no room beside what is held.
   bool holding() const { return holding_; }
+  bool growing() const { return growing_; }  // what is pushed is held, too
   uint64_t held_first() const { return held_first_; }
   uint64_t held_end() const { return growing_ ? pushed_ : held_end_; }  // behind the last
   // Captured bytes of the ring and what is held together.

@@ -45,6 +45,7 @@ class LiveSource {
   bool open() const { return handle_ != nullptr; }
 
   int fd() const { return pcap_get_selectable_fd(handle_.get()); }
+  int socket() const { return pcap_fileno(handle_.get()); }
   // Milliseconds after which the descriptor must be looked at although poll() is silent; -1 for never.
   int RequiredTimeoutMs() const;
 

@@ -241,8 +241,8 @@ class Bench {
       fewest = fewest == 0 ? stands_for : std::min(fewest, stands_for);
       most = std::max(most, stands_for);
     }
-    CHECK_EQ(out.before->fewest_per_sample, fewest);
-    CHECK_EQ(out.before->most_per_sample, most);
+    CHECK_EQ(out.before->SamplingOf(Section::kHistory).min, fewest);
+    CHECK_EQ(out.before->SamplingOf(Section::kHistory).max, most);
   }
 
   const Setup setup_;
@@ -501,7 +501,7 @@ TEST(a_ramp_opens_with_a_thin_history_and_its_losses) {
         const int64_t step_ns = bench.times[history[i]] - bench.times[history[i - 1]];
         CHECK(step_ns >= kLookbackNs / static_cast<int64_t>(most) / 2 && step_ns <= kLookbackNs / static_cast<int64_t>(most) * 2);
       }
-      CHECK(out.before->most_per_sample > 0);
+      CHECK(out.before->SamplingOf(Section::kHistory).max > 0);
     }
   }
 }

@@ -384,7 +384,7 @@ TEST(drafts_are_sealed) {
   draft.precision = Precision::kNano;
   draft.frozen_ns = -5;
   draft.since_ns = kNever;
-  draft.before = {.onset_ns = 7, .packets = {1, UINT64_MAX, 3}, .fewest_per_sample = 4, .most_per_sample = 5};
+  draft.before = {.onset_ns = 7, .packets = {1, UINT64_MAX, 3}, .sampling = {{{4, 5}, {6, UINT64_MAX}, {0, 0}}}};
   const std::string text = draft.Encode();
   const auto decoded = Draft::Decode(text);
   CHECK(decoded.has_value());
@@ -393,7 +393,10 @@ TEST(drafts_are_sealed) {
   CHECK(decoded->kind == draft.kind && decoded->precision == draft.precision);
   CHECK(decoded->frozen_ns == -5 && decoded->since_ns == kNever);
   CHECK(decoded->before.onset_ns == 7 && decoded->before.packets == draft.before.packets);
-  CHECK(decoded->before.fewest_per_sample == 4 && decoded->before.most_per_sample == 5);
+  for (size_t i = 0; i < kSectionsBefore; ++i) {
+    CHECK_EQ(decoded->before.sampling[i].min, draft.before.sampling[i].min);
+    CHECK_EQ(decoded->before.sampling[i].max, draft.before.sampling[i].max);
+  }
   for (size_t i = 0; i < text.size(); ++i) {
     std::string damaged = text;
     damaged[i] = static_cast<char>(damaged[i] ^ 1);

@@ -786,7 +786,8 @@ TEST(statistics_only_records_nothing_and_tells_all) {
   spec.cap_duration_ns = 2 * kNsPerSec;
   spec.resolution_packets = 10;
   spec.resolution_ns = kNsPerSec;
-  Tap tap(spec, nullptr, &totals, &listener);
+  const ScaledTotals scaled(&totals);
+  Tap tap(spec, nullptr, &scaled, &listener);
   Tap::Origin origin;
   origin.time_ns = kBase;
   origin.totals = totals;

@@ -284,6 +284,12 @@ TrafficCounters& TrafficCounters::operator+=(const TrafficCounters& more) {
   return *this;
 }
 
+TrafficCounters TrafficCounters::operator*(uint64_t times) const {
+  TrafficCounters product;
+  for (const auto field : kFields) product.*field = this->*field * times;
+  return product;
+}
+
 TrafficCounter::TrafficCounter(int dlt) : dlt_(dlt) {}
 
 void TrafficCounter::CountLengths(const Packet& packet) {

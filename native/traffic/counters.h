@@ -28,6 +28,7 @@ struct TrafficCounters {
 
   TrafficCounters operator-(const TrafficCounters& earlier) const;
   TrafficCounters& operator+=(const TrafficCounters& more);
+  TrafficCounters operator*(uint64_t times) const;
 };
 
 // What the headers of one packet say of its two ends.

@@ -248,8 +248,10 @@ void OnsetWatch::SetThresholds() {
 }
 
 void OnsetWatch::Arm() {
-  const double packet_ns = std::min(1e9 / ReferenceRate(baseline_.packets, threshold_.packets), kLongestIncrementNs);
-  const double byte_ns = std::min(1e9 / ReferenceRate(baseline_.bytes, threshold_.bytes), kLongestIncrementNs / 1'000);
+  const double packet_ns =
+      std::min(one_of_ * 1e9 / ReferenceRate(baseline_.packets, threshold_.packets), kLongestIncrementNs);
+  const double byte_ns =
+      std::min(one_of_ * 1e9 / ReferenceRate(baseline_.bytes, threshold_.bytes), kLongestIncrementNs / 1'000);
   const double mean_size = std::max(kLeastMeanSize, baseline_.packets > 0 ? baseline_.bytes / baseline_.packets : 0);
   packets_.increment = static_cast<uint64_t>(packet_ns);
   const double burst = std::clamp(burst_bytes_ / mean_size, kLeastBurst, kBurst);
@@ -257,6 +259,12 @@ void OnsetWatch::Arm() {
   packets_.depth_ns = static_cast<int64_t>(burst * packet_ns);
   bytes_.increment = static_cast<uint64_t>(byte_ns * (1 << kFraction));
   bytes_.depth_ns = static_cast<int64_t>(suspicious_bytes_ * byte_ns);
+}
+
+// A suspicion takes as many packets as ever, of those that are kept: fewer would tell less.
+void OnsetWatch::Sample(uint32_t n) {
+  one_of_ = n;
+  if (state_ != State::kRisen && seen_ns_ >= kWarmUpNs) Arm();
 }
 
 // What passes fills nothing.

@@ -50,6 +50,9 @@ class OnsetWatch {
     return packets | bytes | (static_cast<uint64_t>(time_ns - slot_start_ns_) >= look_after_ns_);
   }
 
+  // Each packet from here on stands for `n`, in Passes; not in the counts, where it counts as so many.
+  void Sample(uint32_t n);
+
   // Time has come to `time_ns`; `counts` is what passed before. Ends at most one slot with consequences: to be called
   // again until it returns kNone.
   Event EndSlots(int64_t time_ns, const Counts& counts);
@@ -68,6 +71,7 @@ class OnsetWatch {
   void ForgetAfterRise() { keep_ns_of_rise_ = 0; }
 
   bool begun() const { return begun_; }
+  bool suspected() const { return state_ == State::kSuspected; }
   int64_t slot_start_ns() const { return slot_start_ns_; }
   // From what was seen before to here is no passing of time.
   bool StepsTo(int64_t time_ns) const {
@@ -144,6 +148,7 @@ class OnsetWatch {
 
   Bucket packets_;
   Bucket bytes_;
+  uint32_t one_of_ = 1;
   double suspicious_bytes_ = 0;
   int64_t slot_start_ns_ = 0;
   uint64_t look_after_ns_ = 0;  // from the slot's start

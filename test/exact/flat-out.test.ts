@@ -105,7 +105,7 @@ for (const { device, size, runs } of [
       // Beside the files that end at the default cap, in 15 ms, some that see many times as much.
       const stalled = run % 4 === 3
       const cap = stalled ? 100_000 : 10_000
-      const options = { device, directory: captures, precision: 'nano', cap: { packets: cap } }
+      const options = { device, directory: captures, precision: 'nano', cpuBudget: null, cap: { packets: cap } }
       await host.call<State, void, object>(async ({ PcapRing, state }, options) => {
         state.ring = new PcapRing(options)
         await state.ring.start()
@@ -137,7 +137,14 @@ test('what goes out, beside a flood that comes in', { skip, timeout: 120_000 }, 
   const { here, there } = makePair(t)
   const host = await Host.start(t, { netns: here.name })
   const directory = t.testdir({})
-  const options = { device: here.device, direction: 'out', directory, precision: 'nano', cap: { packets: 5_000 } }
+  const options = {
+    device: here.device,
+    direction: 'out',
+    directory,
+    precision: 'nano',
+    cpuBudget: null,
+    cap: { packets: 5_000 },
+  }
   await host.call<State, void, object>(async ({ PcapRing, state }, options) => {
     state.ring = new PcapRing(options)
     await state.ring.start()

@@ -259,6 +259,7 @@ test('both formats of one flood', { skip }, async (t) => {
       directory: join(directory, format),
       format,
       precision: 'nano',
+      cpuBudget: null,
       cap: { packets: 2_500 },
     })),
   )

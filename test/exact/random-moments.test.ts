@@ -1,5 +1,5 @@
 // Numbered frames through a veth pair at four rates, from 64 to 1514 bytes: what is frozen at a random moment is exactly
-// what passed. Everything but the rate is at its default.
+// what passed. Everything but the rate is at its default, and nothing is sampled.
 //
 // PCAP_RING_FULL=1: a hundred times at each rate, else in one round of them.
 
@@ -60,7 +60,7 @@ for (const { pps, rounds: all, within, open } of rates) {
           state.ring = new PcapRing(options)
           await state.ring.start()
         },
-        { device: here.device, directory: captures, precision },
+        { device: here.device, directory: captures, precision, cpuBudget: null },
       )
       const sending = send(t, there, { count: 1e9, pps, size: 64, upto: 1_514 })
       await host.call<State, void>(async ({ state, untilStats }) => {

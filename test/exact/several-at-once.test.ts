@@ -37,7 +37,7 @@ test('three incidents and a manual capture at once', { skip, timeout: 120_000 },
       state.ring = new PcapRing(options)
       await state.ring.start()
     },
-    { device: here.device, directory: t.testdir({}), statsInterval: 50 },
+    { device: here.device, directory: t.testdir({}), statsInterval: 50, cpuBudget: null },
   )
   const sending = send(t, there, { count: 1e9, pps: 20_000, size: 64, upto: 1_514 })
 
@@ -125,7 +125,7 @@ test('more than the disk takes: the queue fills to its bound, and the rest is co
       state.ring = new PcapRing(options)
       await state.ring.start()
     },
-    { device: here.device, directory: t.testdir({}), statsInterval: 50, cap: { packets: 30_000 } },
+    { device: here.device, directory: t.testdir({}), statsInterval: 50, cpuBudget: null, cap: { packets: 30_000 } },
   )
   const sending = send(t, there, { count: 1e9, pps: 1e9, size: 1_514 })
   const { reports, memory } = await host.call<State, { reports: IncidentReport[]; memory: Memory }>(

@@ -90,6 +90,8 @@ const ofTheRing: Wrong[] = [
   ['latency', type, ...notDurations],
   ['latency', value, ...notDurationTexts],
   ['latency', range, 0, 1_001, NaN, '0ms', '2s'],
+  ['cpuBudget', type, ...notNumbers.filter((value) => value !== null)],
+  ['cpuBudget', range, 0, -0.005, 1.001, 5, NaN, Infinity],
   ['fallback', type, null, 5, {}],
   ['fallback', value, 'reject', ''],
 ]
@@ -174,6 +176,8 @@ test('the ends of every range, undefined, and every unit of a duration', (t) => 
     { onset: { factor: 1_000, minPps: 1e12, minBps: 1e12 } },
     { onset: { factor: 2.5, minPps: 0.5, minBps: undefined } },
     { cpuBudget: null },
+    { cpuBudget: 0.0001 },
+    { cpuBudget: 1 },
     { fallback: false },
     { cap: { duration: '1h' }, resolution: { duration: '7d' } },
     { device: undefined, file: undefined, filter: undefined, cap: undefined, ring: {}, resolution: undefined },

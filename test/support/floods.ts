@@ -92,7 +92,8 @@ export class Floods {
           })
           await state.ring.start()
         },
-        { device: this.pair.here.device, directory, precision: 'nano', ...options },
+        // Without a budget, so that all that passed is to be seen, unless the plan says otherwise.
+        { device: this.pair.here.device, directory, precision: 'nano', cpuBudget: null, ...options },
       )
     if (ring === undefined) await start()
     // Until then everybody has been started.

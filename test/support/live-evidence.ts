@@ -42,6 +42,8 @@ interface Hole {
 
 interface Case {
   report: IncidentReport
+  /** There is a budget: packets from before the freeze may be one of N, and what passed after the cap is an estimate. */
+  sampled: boolean
   frames: readonly Known[]
   sent: readonly Sent[]
 }
@@ -104,8 +106,15 @@ function wrongGaps(one: Case): { wrong: string[]; missing: Range } {
     if (!(value >= least && value <= most)) wrong.push(`${what}: ${value}, missing are ${least} to ${most}`)
   }
   const count = (gaps: readonly Gap[]): number => sum(gaps.map(({ packets }) => packets ?? Number.NaN))
-  within('gaps', count(coverage.gaps), missing)
-  for (const gap of coverage.gaps) if (!gap.exact) wrong.push(`not exact: ${text(gap)}`)
+  const estimates = coverage.gaps.filter(({ exact }) => !exact)
+  for (const gap of estimates) {
+    if (!one.sampled || gap.reason !== 'sampling') wrong.push(`not exact: ${text(gap)}`)
+  }
+  // One of N at random: six standard deviations of how many that are.
+  const n = Math.max(1, ...report.sections.map(({ sampling }) => sampling?.max ?? 1))
+  const chance = 6 * Math.sqrt(count(estimates) * n) + n
+  const spread = estimates.length > 0 ? Math.ceil(chance) : 0
+  within('gaps', count(coverage.gaps), [missing[0] - spread, missing[1] + spread])
   if (coverage.complete !== (coverage.gaps.length === 0)) wrong.push(`complete: ${coverage.complete}`)
   const ofKernel = count(coverage.gaps.filter(({ reason }) => reason === 'kernel'))
   if (ofKernel !== loss.kernel + loss.interface) wrong.push(`loss: ${JSON.stringify(loss)}, by the gaps ${ofKernel}`)
@@ -125,21 +134,30 @@ function wrongGaps(one: Case): { wrong: string[]; missing: Range } {
   for (const { gap, after, before } of places) {
     if (after < 0 || before <= after) wrong.push(`a gap between no two frames: ${text(gap)}`)
     const most = sum(all.filter((hole) => overlap(hole, { after, before })).map(({ frames }) => frames[1]))
-    if ((gap.packets ?? 0) > most) {
+    if (gap.exact && (gap.packets ?? 0) > most) {
       const late = gap.reason === 'kernel' && (gap.packets ?? 0) - most <= toldLate
       ;(late ? tooMany : wrong).push(`a gap where ${most} are missing: ${text(gap)}`)
     }
     const sections = [frames[after]?.section, frames[before]?.section].join(' to ')
     const wanted: Partial<Record<Gap['reason'], string[]>> = {
       ring: ['onset to onset', 'attack to resolution'],
-      sampling: ['history to history', 'history to pre-buffer', 'history to attack'],
+      sampling: gap.exact
+        ? ['history to history', 'history to pre-buffer', 'history to attack']
+        : [
+            'history to pre-buffer',
+            'pre-buffer to pre-buffer',
+            'pre-buffer to attack',
+            'onset to onset',
+            'onset to attack',
+            'attack to resolution',
+          ],
     }
     if (wanted[gap.reason]?.includes(sections) === false) wrong.push(`from ${sections}: ${text(gap)}`)
   }
   for (const [stream, some] of holes.entries()) {
     for (const hole of some) {
       const told = count(places.filter((place) => overlap(hole, place)).map(({ gap }) => gap))
-      if (told >= hole.frames[0]) continue
+      if (told >= hole.frames[0] || places.some((place) => !place.gap.exact && overlap(hole, place))) continue
       const [from, to] = [frames[hole.after] as Known, frames[hole.before] as Known]
       const late = loss.kernel > 0 && hole.frames[0] - told <= toldLate
       ;(late ? tooFew : wrong).push(
@@ -179,7 +197,7 @@ function wrongCoverage({ report, frames }: Case): string[] {
 }
 
 /** Sections are in order, divided at T and R, and none of them holds more than it may. */
-function wrongSections({ report, frames }: Case, ringPackets: number): string[] {
+function wrongSections({ report, frames, sampled }: Case, ringPackets: number): string[] {
   const wrong: string[] = []
   const order: SectionName[] = ['history', 'pre-buffer', 'onset', 'attack', 'resolution']
   const names = report.sections.map(({ name }) => name)
@@ -204,16 +222,21 @@ function wrongSections({ report, frames }: Case, ringPackets: number): string[] 
       wrong.push(`${first.section} opens at ${first.time}, before ${what}`)
   }
   for (const { name, sampling } of report.sections) {
-    if (name !== 'history' && sampling !== null) wrong.push(`${name}: is said to be sampled`)
+    const said = name === 'history' || (sampled && name !== 'attack' && name !== 'resolution')
+    if (!said && sampling !== null) wrong.push(`${name}: is said to be sampled`)
     if (name === 'history' && sampling === null) wrong.push('history: is not said to be sampled')
   }
   return wrong
 }
 
 /** Figures from freeze to resolve, as closely as the senders' clocks tell; what the kernel lost was not counted. */
-function wrongStatistics({ report, sent }: Case, lost: number): string[] {
+function wrongStatistics({ report, sent, sampled }: Case, lost: number): string[] {
   const { statistics } = report
   const wrong: string[] = []
+  // After the cap one of N is counted.
+  const { max } = statistics.sampling ?? { max: 1 }
+  if (max > 1 && !sampled) wrong.push('statistics: are said to be sampled')
+  const chance = max > 1 ? Math.ceil(6 * Math.sqrt(statistics.packets * max) + max) : 0
   const within = (what: string, value: number, [least, most]: Range): void => {
     if (!(value >= least && value <= most)) wrong.push(`statistics.${what}: ${value}, ${least} to ${most} passed`)
   }
@@ -227,7 +250,10 @@ function wrongStatistics({ report, sent }: Case, lost: number): string[] {
     })
   const [from, to] = [nsOf(report.frozenAt), nsOf(report.resolvedAt)]
   const passed = between(from, to)
-  const packets: Range = [sum(passed.map(([least]) => least)) - lost, sum(passed.map(([, most]) => most))]
+  const packets: Range = [
+    sum(passed.map(([least]) => least)) - lost - chance,
+    sum(passed.map(([, most]) => most)) + chance,
+  ]
   within('packets', statistics.packets, packets)
   const sizes = sent.map(({ size }) => size)
   if (new Set(sizes).size === 1) {
@@ -236,8 +262,9 @@ function wrongStatistics({ report, sent }: Case, lost: number): string[] {
       statistics.packets * (sizes[0] as number),
     ])
   } else {
-    const least = sum(passed.map(([least], i) => least * (sizes[i] as number))) - lost * Math.max(...sizes)
-    within('bytes', statistics.bytes, [least, sum(passed.map(([, most], i) => most * (sizes[i] as number)))])
+    const least = sum(passed.map(([least], i) => least * (sizes[i] as number))) - (lost + chance) * Math.max(...sizes)
+    const most = sum(passed.map(([, most], i) => most * (sizes[i] as number))) + chance * Math.max(...sizes)
+    within('bytes', statistics.bytes, [least, most])
   }
   const only = { tcp: 0, udp: statistics.packets, icmp: 0, other: 0 }
   if (JSON.stringify(statistics.protocols) !== JSON.stringify(only)) {
@@ -255,8 +282,8 @@ function wrongStatistics({ report, sent }: Case, lost: number): string[] {
     const edge = nsOf((timeline[i + 1] as { at: string }).at)
     const held = between(from, edge - heldBackNs > from ? edge - heldBackNs : from)
     within(`timeline up to [${i}]`, counted, [
-      sum(held.map(([least]) => least)) - lost,
-      sum(between(from, edge).map(([, most]) => most)),
+      sum(held.map(([least]) => least)) - lost - chance,
+      sum(between(from, edge).map(([, most]) => most)) + chance,
     ])
   }
   return wrong
@@ -266,10 +293,10 @@ function wrongStatistics({ report, sent }: Case, lost: number): string[] {
 export function judgeLive(
   report: IncidentReport,
   { sent, total }: Pick<Run, 'sent' | 'total'>,
-  ringPackets = 500,
+  { ringPackets = 500, sampled = false }: { ringPackets?: number; sampled?: boolean } = {},
 ): Judged {
   const { frames, wrong } = knownFrames(report, sent)
-  const one: Case = { report, frames, sent }
+  const one: Case = { report, frames, sent, sampled }
   const gaps = frames.length === 0 ? { wrong: ['no frames'], missing: [0, 0] as Range } : wrongGaps(one)
   if (report.loss.writer > 0) wrong.push(`loss.writer: ${report.loss.writer}`)
   if (report.error !== null) wrong.push(report.error)

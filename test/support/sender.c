@@ -1,6 +1,6 @@
 // sender DEVICE [count=N] [pps=N] [pattern=even|poisson|bursty] [burst=N] [ramp=FROM:TO:MS] [curve=linear|exponential]
 //        [pulse=N:MS[:MS]] [seed=N] [at=MS] [for=MS] [size=BYTES] [upto=BYTES] [first=N] [stream=N] [src=MAC] [ip=ADDRESS]
-//        [port=N] [vlan=ID] [log=FILE] [cpu=N] [tun=1]
+//        [proto=N] [port=N] [vlan=ID] [log=FILE] [cpu=N] [tun=1]
 //
 // Numbered UDP frames through AF_PACKET, for namespaces and loopback only: the test suite's own traffic. Each carries
 // its number (64 bits, little-endian) first in the UDP payload, behind that the time it was sent (CLOCK_REALTIME, ns)
@@ -12,8 +12,8 @@
 // two. `seed` makes randomness the same again. `at`: the first is due at this time (ms since the epoch). `for`: and the
 // last within so long from then on.
 // What: `upto`: sizes from `size` to this, in 32 steps. `vlan`: with an 802.1Q tag in the frame's bytes. `ip`, `src`:
-// where it says that it comes from; `port`: where it goes to. `tun`: DEVICE is a tun device, which is given the frames'
-// IPv4 packets as if they had come in through it.
+// where it says that it comes from; `proto`: what its IP header says that it carries; `port`: where it goes to. `tun`:
+// DEVICE is a tun device, which is given the frames' IPv4 packets as if they had come in through it.
 // `log`: of each call of the kernel four 64-bit numbers: the first frame's, how many, the times before it and after it.
 // `cpu`: runs there only. Prints {"sent":N,"retries":N}.
 //
@@ -106,7 +106,7 @@ static double DueAt(const struct Schedule* s, uint64_t n, double before) {
 
 // Where the number goes.
 static size_t MakeFrame(uint8_t* frame, size_t size, const uint8_t* source, unsigned vlan, in_addr_t ip_source,
-                        unsigned port) {
+                        unsigned protocol, unsigned port) {
   static const uint8_t kTo[6] = {2, 0, 0, 0, 0, 0xfe};
   for (size_t i = 0; i < size; ++i) frame[i] = (uint8_t)(i * 31 + 7);
   memcpy(frame, kTo, 6);
@@ -124,7 +124,7 @@ static size_t MakeFrame(uint8_t* frame, size_t size, const uint8_t* source, unsi
   ip[0] = 0x45;
   Put16(ip + 2, ip_length);
   ip[8] = 64;
-  ip[9] = 17;
+  ip[9] = (uint8_t)protocol;
   memcpy(ip + 12, &ip_source, 4);
   memcpy(ip + 16, "\x0a\x63\x00\x02", 4);
   unsigned sum = 0;
@@ -149,7 +149,7 @@ int main(int count_args, char** args) {
   uint64_t count = 1, first = 0, size = 64, upto = 0;
   struct Schedule schedule = {.pps = 1000, .burst = 20};
   double at_ms = 0, for_ms = 20000;
-  unsigned vlan = 0, port = 9;
+  unsigned vlan = 0, protocol = 17, port = 9;
   uint16_t stream = 0;
   in_addr_t ip = inet_addr("10.99.0.1");
   int tun = 0, cpu = -1;
@@ -169,6 +169,7 @@ int main(int count_args, char** args) {
     else if (strcmp(args[i], "at") == 0) at_ms = atof(value);
     else if (strcmp(args[i], "for") == 0) for_ms = atof(value);
     else if (strcmp(args[i], "stream") == 0) stream = (uint16_t)atoi(value);
+    else if (strcmp(args[i], "proto") == 0) protocol = (unsigned)atoi(value);
     else if (strcmp(args[i], "port") == 0) port = (unsigned)atoi(value);
     else if (strcmp(args[i], "cpu") == 0) cpu = atoi(value);
     else if (strcmp(args[i], "vlan") == 0) vlan = (unsigned)atoi(value);
@@ -234,7 +235,7 @@ int main(int count_args, char** args) {
   size_t number_at = 0;
   for (int i = 0; i < kMost; ++i) {
     const uint64_t length = size + (upto - size) * (uint64_t)i / (kMost - 1);
-    number_at = MakeFrame(frames[i], length, source, vlan, ip, port);
+    number_at = MakeFrame(frames[i], length, source, vlan, ip, protocol, port);
     memcpy(frames[i] + number_at + 16, &stream, 2);
     pieces[i] = (struct iovec){frames[i], length};
     messages[i].msg_hdr =

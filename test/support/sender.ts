@@ -63,6 +63,8 @@ export interface Traffic {
   src?: string
   /** Source address. @default 10.99.0.1 */
   ip?: string
+  /** What the IP header says that it carries; it is a UDP datagram all the same. @default 17 */
+  proto?: number
   /** Destination port. @default 9 */
   port?: number
   /** With an 802.1Q tag in the frame's bytes. */

@@ -53,6 +53,9 @@ const shapesOf = (size: number): Shape[] =>
 
 const floodBegins = 3_000
 
+/** Whether a run has the default budget, as every other has whose calm is well below it: the flood is sampled until the freeze. */
+const sampled = (rate: number, number: number): boolean => rate <= 5_000 && (number >> 1) % 2 === 0
+
 async function flooded(floods: Floods, directory: string, shape: Shape, size: number, number: number): Promise<Run> {
   const { rate, pattern, strength, delays } = shape
   const end = floodBegins + Math.max(...delays) + 1_000
@@ -64,7 +67,11 @@ async function flooded(floods: Floods, directory: string, shape: Shape, size: nu
       { begin: floodBegins, end, pps, size, cpu: 0, src: '02:00:00:00:00:09', port: 80 },
     ],
     freezes: delays.map((delay) => ({ at: floodBegins + delay })),
-    options: { cap: { packets: 2_500 }, format: number % 2 === 0 ? 'pcap' : 'pcapng' },
+    options: {
+      cap: { packets: 2_500 },
+      format: number % 2 === 0 ? 'pcap' : 'pcapng',
+      ...(sampled(rate, number) ? { cpuBudget: 0.005 } : {}),
+    },
   })
 }
 
@@ -88,11 +95,14 @@ function heldUp(run: Run): boolean {
 const isFlood = (run: Run, rate: number): boolean =>
   beginning(run).filter((pps) => pps < 9 * rate).length <= 1 && !heldUp(run)
 
-function judge(t: Test, report: IncidentReport, run: Run): void {
-  const { frames, wrong, missing } = judgeLive(report, run)
+function judge(t: Test, report: IncidentReport, run: Run, sampled: boolean): void {
+  const { frames, wrong, missing } = judgeLive(report, run, { sampled })
   const step = judgeStep(report, run, frames, { calm: 0, flood: 1 })
   t.comment(`${step.told}; missing ${missing.join(' to ')}, ${JSON.stringify(report.loss)}`)
   t.same(step.wrong, [], 'what was before the flood, and how it began')
+  const [before, onset] = report.sections
+  t.same(before?.sampling, null, 'the calm is whole')
+  if (onset?.sampling) t.equal(onset.sampling.min, 1, "the onset's first packets are whole")
   t.same(wrong, [], 'what is said of it')
   const { packets } = report
   t.same(packetsByTools(report.file as string), { capinfos: packets, tshark: packets, tcpdump: packets })
@@ -121,7 +131,8 @@ export function testSteps(size: number): void {
           run = await flooded(floods, captures, shape, size, number)
         }
         const times = strength === 'flat out' ? strength : `${strength} times that`
-        await t.test(`on ${rate} a second, ${pattern}: ${times} (${number})`, async (t) => {
+        const budget = sampled(rate, number) ? 'with the budget' : 'without'
+        await t.test(`on ${rate} a second, ${pattern}: ${times}, ${budget} (${number})`, async (t) => {
           t.comment(`begins with ${beginning(run).join(' ')} a second`)
           if (!isFlood(run, rate)) {
             t.fail('the machine is too busy to send a flood')
@@ -129,7 +140,9 @@ export function testSteps(size: number): void {
           }
           t.equal(run.onsets.length, 1, 'one onset')
           for (const [i, report] of run.reports.entries()) {
-            await t.test(`frozen after ${shape.delays[i]} ms`, async (t) => judge(t, report, run))
+            await t.test(`frozen after ${shape.delays[i]} ms`, async (t) =>
+              judge(t, report, run, sampled(rate, number)),
+            )
           }
         })
         rmSync(captures, { recursive: true })

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace pcap_ring {
+
+// Of how many packets that passed each one kept is one: the fewest and the most.
+struct SamplingRange {
+  uint64_t min = 0;
+  uint64_t max = 0;  // 0: of no packet
+
+  bool sampled() const { return max > 1; }
+  void Add(uint64_t one_of) {
+    min = max == 0 ? one_of : std::min(min, one_of);
+    max = std::max(max, one_of);
+  }
+};
+
+// Where in the sequence of captured packets the kernel began to keep 1 of N. A packet that is 1 of N stands for itself and
+// for N - 1 behind it, which nobody counted: an estimate. The capture thread's.
+class SamplingMarks {
+ public:
+  // Of more than these steps the oldest are merged.
+  static constexpr size_t kMost = 256;
+
+  SamplingMarks() : steps_(kMost) {}
+
+  // Packet `number` and those behind it are 1 of `n`. Of those before `oldest` nobody asks any more.
+  void Step(uint64_t number, uint32_t n, uint64_t oldest) {
+    const uint64_t left_out = LeftOutBefore(number);
+    while (count_ > 0 && At(count_ - 1).number >= number) --count_;
+    if (count_ == kMost) Forget(oldest);
+    At(count_++) = {number, n, left_out};
+  }
+
+  // How many were left out before packet `number`.
+  uint64_t LeftOutBefore(uint64_t number) const {
+    for (size_t i = count_; i-- > 0;) {
+      const Mark& mark = At(i);
+      if (mark.number > number) continue;
+      const uint64_t left_out = mark.left_out + (number - mark.number) * (mark.one_of - 1);
+      return i + 1 < count_ ? std::min(left_out, At(i + 1).left_out) : left_out;
+    }
+    return count_ > 0 ? At(0).left_out : 0;
+  }
+
+  uint64_t OneOf(uint64_t number) const {
+    for (size_t i = count_; i-- > 0;) {
+      if (At(i).number <= number) return At(i).one_of;
+    }
+    return 1;
+  }
+
+  // Calls fn(first, end, n) for each row of packets that are 1 of the same n, among those from `first` up to before `end`.
+  template <typename Fn>
+  void Rows(uint64_t first, uint64_t end, Fn fn) const {
+    for (size_t i = 0; first < end; ++i) {
+      const uint64_t next = i < count_ ? At(i).number : UINT64_MAX;
+      if (next <= first) continue;
+      const uint64_t row_end = std::min(next, end);
+      fn(first, row_end, i == 0 ? 1 : At(i - 1).one_of);
+      first = row_end;
+    }
+  }
+
+ private:
+  struct Mark {
+    uint64_t number = 0;
+    uint64_t one_of = 1;
+    uint64_t left_out = 0;  // before it
+  };
+
+  Mark& At(size_t i) { return steps_[(first_ + i) % steps_.size()]; }
+  const Mark& At(size_t i) const { return steps_[(first_ + i) % steps_.size()]; }
+
+  // What nobody asks for any more; else the two oldest become one, which says the more of the two.
+  void Forget(uint64_t oldest) {
+    if (At(1).number > oldest) {
+      const Mark merged = {At(0).number, std::max(At(0).one_of, At(1).one_of), At(0).left_out};
+      At(1) = merged;
+    }
+    first_ = (first_ + 1) % steps_.size();
+    --count_;
+  }
+
+  std::vector<Mark> steps_;  // a ring
+  size_t first_ = 0;
+  size_t count_ = 0;
+};
+
+}  // namespace pcap_ring

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <linux/filter.h>
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+namespace pcap_ring {
+
+// `program`, run on 1 of `n` packets that the kernel draws at random; the others are refused before anything else is done
+// with them. `n` is a power of two. (Classic BPF, SKF_AD_RANDOM: linux/filter.h, Documentation/networking/filter.rst.)
+std::vector<sock_filter> KeepOneOf(uint32_t n, const std::vector<sock_filter>& program);
+
+// How many of a socket's packets the kernel keeps: all that its filter accepts, or 1 of N of these. The capture thread
+// steers it. A caller who is about to take the moment of a freeze sets it back himself and takes the moment then, so that
+// nothing behind it is left out: the one thing that another thread does to the socket, and what the lock is for. The
+// capture thread waits for it only where it opens or closes the socket.
+class Sampler {
+ public:
+  // Capture thread: the socket is open, and has the program that it is to run. Of one that the kernel gave no program, or
+  // too long a one, all is kept.
+  void Attach(int socket);
+  // Capture thread, before the socket is closed.
+  void Detach();
+
+  // Capture thread: from now on 1 of `n`. False: nothing was changed, as somebody asked for all just now, or the kernel
+  // refuses.
+  bool Keep(uint32_t n);
+
+  // Any thread: every packet that is stamped after this returned is kept, until the capture thread has seen what was asked.
+  void KeepAll();
+  // Capture thread: a command that KeepAll was called for.
+  void Seen();
+
+ private:
+  bool Exchange(uint32_t n);
+
+  // Calls of KeepAll. Relaxed: it rises with the lock held, under which it is asked; that it falls only allows what was not
+  // allowed before.
+  std::atomic<int> not_seen_{0};
+  std::mutex mutex_;  // for all below
+  int socket_ = -1;
+  uint32_t n_ = 1;
+  std::vector<sock_filter> program_;
+};
+
+}  // namespace pcap_ring
