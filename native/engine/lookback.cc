@@ -42,6 +42,8 @@ constexpr double kEdgeShare = 0.7;
 // And how much a ramp grows until it is confirmed, at least; or it has become so many times what it was right behind its edge.
 constexpr double kRampGrowth = 1.25;
 constexpr double kSteepGrowth = 4;
+// In the first slot behind the suspicion a ramp is at the threshold; what is so many times that began at once, ragged as it may be.
+constexpr double kFarAbove = 2;
 constexpr int kFewestSlots = 3;  // that tell of growth
 // A rate at the threshold is suspected within some 40 packets; an edge that lies further back than this is none.
 constexpr size_t kLatestSuspicion = 112;
@@ -271,7 +273,7 @@ bool Lookback::HasEdge(size_t at, size_t before) const {
   const double edge_rate = last == at ? INFINITY : RateOf(at, last);
   const double last_rate = Of(watch_.last_rate(), measure);
   const bool sharp = edge_rate >= threshold * kEdgeShare && edge_rate * kSteepGrowth >= last_rate;
-  if (sharp) return true;
+  if (sharp || Of(watch_.first_rate(), measure) >= threshold * kFarAbove) return true;
   return watch_.run() >= kFewestSlots && Of(watch_.late_rate(), measure) < Of(watch_.early_rate(), measure) * kRampGrowth;
 }
 

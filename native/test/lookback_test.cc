@@ -304,6 +304,24 @@ TEST(a_step_is_kept_with_what_was_before_it_in_rings_of_every_size) {
   }
 }
 
+// As one was seen: slow in its first ms, and not at its height before 100 ms.
+TEST(a_ragged_beginning_is_no_ramp) {
+  for (const double slow : {42'000.0, 50'000.0, 65'000.0}) {
+    Bench bench;
+    bench.Calm(5'000);
+    const uint64_t first = bench.next();
+    bench.Run(slow, 6 * kNsPerMs);
+    for (const double pps : {144'760.0, 71'320.0, 242'880.0, 188'160.0, 304'880.0, 318'320.0, 327'440.0, 282'680.0}) {
+      bench.Run(pps, 25 * kNsPerMs);
+    }
+    const Out& out = bench.Evidence();
+    CHECK_EQ(bench.listener.onsets.size(), 1u);
+    if (out.Of(Section::kOnset).empty()) continue;
+    const uint64_t placed = out.Of(Section::kOnset).front();
+    CHECK(placed + 3 >= first && placed < first + 100);
+  }
+}
+
 TEST(without_lookback_it_is_the_ring_as_it_stands) {
   for (const size_t packets : {1u, 3u, 500u}) {
     Bench bench({.ring_packets = packets, .lookback_ns = 0});

@@ -87,11 +87,12 @@ class OnsetWatch {
   const Rates& threshold() const { return threshold_; }
   Measure measure() const { return measure_; }  // which of them rose further
   // Since the suspicion: in the raised slots on the whole; in the first and the second half of those that no calm one
-  // follows, of which there are run(); and in the last.
+  // follows, of which there are run(); in the first of these, and in the last of all.
   const Rates& rate() const { return raised_mean_; }
   int run() const { return slot_count_ - first_of_run_; }
   Rates early_rate() const { return MeanOf(first_of_run_, first_of_run_ + HalfOfRun()); }
   Rates late_rate() const { return MeanOf(slot_count_ - HalfOfRun(), slot_count_); }
+  const Rates& first_rate() const { return slots_[std::min(first_of_run_, slot_count_ - 1)]; }
   const Rates& last_rate() const { return slots_[slot_count_ - 1]; }
 
  private:
