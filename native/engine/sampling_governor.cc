@@ -9,7 +9,8 @@
 namespace pcap_ring {
 namespace {
 
-constexpr double kMemory = 0.5;          // seconds, of the smoothed figures
+constexpr double kMemory = 1;             // seconds, of the smoothed figures
+constexpr double kRateMemory = 0.3;
 constexpr int64_t kSettleNs = kNsPerSec;  // after a change, until small excesses count
 // Shares of the budget: what a change aims at; what is too much in the long run; what a smaller N must stay below.
 constexpr double kAim = 0.7;
@@ -21,7 +22,9 @@ constexpr double kOverdraft = 0.25;
 constexpr double kTelling = 0.3;
 constexpr int64_t kPatienceNs = kNsPerSec;
 constexpr int64_t kMostPatienceNs = 60 * kNsPerSec;
-constexpr int64_t kSoonNs = 10 * kNsPerSec;  // a change back that comes so soon doubles the patience
+constexpr int64_t kSoonNs = 10 * kNsPerSec;  // a change back that comes so soon makes it four times as patient
+// What a packet takes at most, of what it took on the mean: more is something else that the thread was held up by.
+constexpr double kMostOfMean = 3;
 // As a first guess: what a packet costs that comes alone, and has to wake the thread.
 constexpr double kFirstPacketNs = 1'000;
 
@@ -46,20 +49,22 @@ void SamplingGovernor::See(const Usage& usage) {
   }
   const double passed_ns = static_cast<double>(usage.time_ns - last_.time_ns);
   if (passed_ns <= 0) return;
-  const double cpu_ns = static_cast<double>(usage.cpu_ns - last_.cpu_ns);
-  Smooth(usage, passed_ns / 1e9);
+  const double kept = static_cast<double>(usage.kept - last_.kept);
+  const double cpu_ns = std::min(static_cast<double>(usage.cpu_ns - last_.cpu_ns),
+                                 budget_ * passed_ns + kMostOfMean * packet_ns_ * kept);
+  Smooth(passed_ns / 1e9, cpu_ns, kept, usage.one_of);
   // Quick up: what was used beyond the budget, from when it began to be.
   if (overdraft_ns_ <= 0) {
     overdraft_since_ns_ = last_.time_ns;
-    overdraft_cpu_ns_ = last_.cpu_ns;
+    overdraft_cpu_ns_ = 0;
   }
   overdraft_ns_ = std::max(0.0, overdraft_ns_ + cpu_ns - budget_ * passed_ns);
+  overdraft_cpu_ns_ += cpu_ns;
   last_ = usage;
   const uint32_t most = MostUseful();
   if (counted_ < most / 2 || counted_ > most) counted_ = most;
   if (overdraft_ns_ > kOverdraft * budget_ * 1e9) {
-    const double share = static_cast<double>(usage.cpu_ns - overdraft_cpu_ns_) /
-                         static_cast<double>(usage.time_ns - overdraft_since_ns_);
+    const double share = overdraft_cpu_ns_ / static_cast<double>(usage.time_ns - overdraft_since_ns_);
     overdraft_ns_ = 0;
     return Raise(PowerAtLeast(usage.one_of * share / (kAim * budget_)), usage.time_ns);
   }
@@ -67,7 +72,7 @@ void SamplingGovernor::See(const Usage& usage) {
 
   // Slow down: to the smallest that would have been well within the budget for a while.
   uint32_t lower = one_of_;
-  while (lower > 1 && SharePredicted(lower / 2) < kLow * budget_) lower /= 2;
+  while (lower > 1 && (lower > most || SharePredicted(lower / 2) < kLow * budget_)) lower /= 2;
   if (lower == one_of_) {
     low_since_ns_ = usage.time_ns;
   } else if (usage.time_ns - low_since_ns_ >= patience_ns_) {
@@ -79,23 +84,21 @@ void SamplingGovernor::See(const Usage& usage) {
 }
 
 // What was used while another N was in force is taken for what this one would have used.
-void SamplingGovernor::Smooth(const Usage& usage, double seconds) {
-  const double kept = static_cast<double>(usage.kept - last_.kept);
-  const double share = static_cast<double>(usage.cpu_ns - last_.cpu_ns) / (seconds * 1e9);
+void SamplingGovernor::Smooth(double seconds, double cpu_ns, double kept, uint32_t one_of) {
+  const double share = cpu_ns / (seconds * 1e9);
   const double weight = 1 - std::exp(-seconds / kMemory);
-  const double scale = static_cast<double>(usage.one_of) / one_of_;
-  if (share > kTelling * budget_ && kept > 0) packet_ns_ += (share * seconds * 1e9 / kept - packet_ns_) * weight;
+  const double scale = static_cast<double>(one_of) / one_of_;
+  if (share > kTelling * budget_ && kept > 0) packet_ns_ += (cpu_ns / kept - packet_ns_) * weight;
   const double rate = kept / seconds;
   share_ += (std::max(0.0, share + packet_ns_ / 1e9 * rate * (scale - 1)) - share_) * weight;
-  rate_now_ = rate * usage.one_of;
-  kept_rate_ += (rate * scale - kept_rate_) * weight;
+  kept_rate_ += (rate * scale - kept_rate_) * (1 - std::exp(-seconds / kRateMemory));
 }
 
 // As far as it goes.
 void SamplingGovernor::Raise(uint32_t to, int64_t time_ns) {
   to = std::min(to, MostUseful());
   if (to <= one_of_) return;
-  patience_ns_ = time_ns - lowered_ns_ < kSoonNs ? std::min(patience_ns_ * 2, kMostPatienceNs) : kPatienceNs;
+  patience_ns_ = time_ns - lowered_ns_ < kSoonNs ? std::min(patience_ns_ * 4, kMostPatienceNs) : kPatienceNs;
   const double scale = static_cast<double>(one_of_) / to;
   share_ *= scale;
   kept_rate_ *= scale;
@@ -104,8 +107,7 @@ void SamplingGovernor::Raise(uint32_t to, int64_t time_ns) {
 }
 
 uint32_t SamplingGovernor::MostUseful() const {
-  const double rate = kept_rate_ * one_of_;
-  return PowerAtMost((rate_now_ > 2 * rate ? rate_now_ : rate) / kFewestKept);  // a flood that has just begun
+  return PowerAtMost(kept_rate_ * one_of_ / kFewestKept);
 }
 
 double SamplingGovernor::SharePredicted(uint32_t one_of) const {

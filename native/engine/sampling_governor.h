@@ -35,7 +35,7 @@ class SamplingGovernor {
   // As few as still give figures that are good to some percent within seconds.
   static constexpr double kFewestKept = 1'000;  // a second
 
-  void Smooth(const Usage& usage, double seconds);
+  void Smooth(double seconds, double cpu_ns, double kept, uint32_t one_of);
   void Raise(uint32_t to, int64_t time_ns);
   uint32_t MostUseful() const;
   double SharePredicted(uint32_t one_of) const;
@@ -49,11 +49,10 @@ class SamplingGovernor {
   double share_ = 0;
   double kept_rate_ = 0;
   double packet_ns_ = 0;
-  double rate_now_ = 0;  // that passed, not smoothed
   // What was used beyond the budget lately, and since when.
   double overdraft_ns_ = 0;
   int64_t overdraft_since_ns_ = 0;
-  int64_t overdraft_cpu_ns_ = 0;
+  double overdraft_cpu_ns_ = 0;
   int64_t changed_ns_ = 0;
   int64_t low_since_ns_ = 0;
   int64_t lowered_ns_ = 0;

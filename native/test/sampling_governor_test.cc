@@ -10,8 +10,8 @@
 namespace pcap_ring {
 namespace {
 
-// A thread that spends so much a second whatever comes, and so much on each packet that it is given, in blocks of packets,
-// with as much noise as a busy machine has.
+// A thread that spends so much a second whatever comes, and so much on each packet that it is given, with as much noise as a
+// busy machine has; which holds it up for 3 ms now and then.
 class Thread {
  public:
   explicit Thread(double budget, uint64_t seed = 1) : governor(budget), random_(seed) {}
@@ -22,21 +22,27 @@ class Thread {
     while (now_.time_ns < end_ns) {
       now_.one_of = all ? 1 : counted ? std::max(governor.OneOf(), governor.OneOfCounted()) : governor.OneOf();
       in_force.push_back(now_.one_of);
-      const double kept = pps * kStepNs / 1e9 / now_.one_of + rest_;
-      const auto whole = static_cast<uint64_t>(kept);
-      rest_ = kept - static_cast<double>(whole);
+      // In blocks, as the kernel hands them over: of so many packets, or once it has held them back for long enough.
+      waiting_ += pps * kStepNs / 1e9 / now_.one_of;
+      const bool due = waiting_ >= kBlock || now_.time_ns >= handed_over_ns_ + kLatencyNs;
+      const auto whole = due ? static_cast<uint64_t>(waiting_) : 0;
+      waiting_ -= static_cast<double>(whole);
+      if (due) handed_over_ns_ = now_.time_ns;
       std::normal_distribution<double> noise(1, 0.15);
+      const double hiccup = std::bernoulli_distribution(0.005)(random_) ? 3e6 : 0;  // one in four seconds
       const double cost = (kFixedShare * kStepNs + static_cast<double>(whole) * packet_ns) * std::max(0.3, noise(random_));
       now_.time_ns += static_cast<int64_t>(kStepNs);
-      now_.cpu_ns += static_cast<int64_t>(cost);
+      now_.cpu_ns += static_cast<int64_t>(cost + hiccup);
+      work_ns_ += cost;
       now_.kept += whole;
       governor.See(now_);
     }
   }
   double ShareOf(double pps, double seconds, double packet_ns, bool counted = false) {
-    const auto begun = now_;
+    const int64_t begun_ns = now_.time_ns;
+    work_ns_ = 0;
     Run(pps, seconds, packet_ns, false, counted);
-    return static_cast<double>(now_.cpu_ns - begun.cpu_ns) / static_cast<double>(now_.time_ns - begun.time_ns);
+    return work_ns_ / static_cast<double>(now_.time_ns - begun_ns);
   }
   int Changes() const {
     int changes = 0;
@@ -50,10 +56,14 @@ class Thread {
  private:
   static constexpr double kStepNs = 20e6;
   static constexpr double kFixedShare = 0.0007;
+  static constexpr double kBlock = 1'000;
+  static constexpr int64_t kLatencyNs = 100'000'000;
 
   std::mt19937_64 random_;
   SamplingGovernor::Usage now_;
-  double rest_ = 0;
+  double work_ns_ = 0;
+  double waiting_ = 0;
+  int64_t handed_over_ns_ = 0;
 };
 
 constexpr double kBudget = 0.005;
@@ -76,7 +86,7 @@ TEST(a_second_after_any_rate_began_the_budget_is_kept) {
         CHECK(share <= kBudget);
         // And no more is left out than must be.
         const uint32_t n = thread.in_force.back();
-        CHECK(n == 1 || share > kBudget / 5);
+        CHECK(n == 1 || share > kBudget / 10);
       }
     }
   }
@@ -89,7 +99,7 @@ TEST(at_a_constant_rate_n_stays_what_it_is) {
       thread.Run(pps, 5, packet_ns);
       thread.in_force.clear();
       thread.Run(pps, 120, packet_ns);
-      CHECK(thread.Changes() <= 2);
+      CHECK(thread.Changes() <= 3);
     }
   }
 }

@@ -225,7 +225,8 @@ test('what is recorded in a flood is whole, from the freeze to the cap and after
   const told = report.coverage.gaps.filter(({ reason }) => reason === 'sampling')
   t.equal(report.coverage.complete, false)
   t.ok(told.every(({ exact }) => !exact))
-  const [first, second] = told.map(({ packets }) => packets ?? 0) as [number, number]
+  const estimates = told.map(({ packets }) => packets ?? 0)
+  const [second, first] = [estimates.pop() as number, sum(estimates)]
   t.ok(Math.abs(first / missing - 1) < 0.25, `${first} of ${missing} before the freeze`)
   const kept = report.coverage.gaps.find(({ reason }) => reason === 'ring')?.packets ?? 0
   const beyond = (numbers[9_800] as number) - (numbers[9_799] as number) - 1

@@ -26,7 +26,7 @@ export interface Judged {
 const reorderNs = 300_000n
 // The default `latency`, and what it takes the capture thread to look.
 const heldBackNs = 150_000_000n
-// A core may be interrupted between refusing a frame for want of room and counting it: then that one is told a block later.
+// A core may be interrupted between refusing a frame for want of room and counting it: then that one is told with another block.
 // It takes a flood of drops to see one in a file.
 const toldLate = 1
 
