@@ -397,10 +397,10 @@ export interface IncidentStatistics {
   tcpFlags: TcpFlags | null
   fragments: number | null
   /**
-   * The kernel kept 1 of `min`…`max` packets, as it does after the cap: all figures here are estimates by that. null: every
-   * packet was counted, or the operating system's counters were.
+   * The kernel kept 1 of `min`…`max` packets, as it does after the cap: all figures here are estimates by that. Absent where
+   * every packet was counted, or the operating system's counters were.
    */
-  sampling: { min: number; max: number } | null
+  sampling?: { min: number; max: number }
   /** At most 600 slots. */
   timeline: { at: string; packets: number; bytes: number }[]
 }

@@ -108,11 +108,9 @@ void WriteStatistics(JsonWriter* json, Precision precision, Mode mode, int64_t f
   peak("peakPps", summary.peak_pps);
   peak("peakBps", summary.peak_bps);
   WriteProtocols(json, summary.traffic, mode);
-  json->Key("sampling");
   if (summary.sampling.sampled()) {
+    json->Key("sampling");
     WriteSampling(json, summary.sampling);
-  } else {
-    json->Null();
   }
   json->Key("timeline").BeginArray();
   for (const TimelineSlot& slot : summary.timeline) {

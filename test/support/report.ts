@@ -54,7 +54,6 @@ export function exampleReport(over: Partial<IncidentReport> = {}): IncidentRepor
       protocols: { tcp: 0, udp: 640_000, icmp: 0, other: 0 },
       tcpFlags: { syn: 0, synack: 0, ack: 0, rst: 0, fin: 0 },
       fragments: 0,
-      sampling: null,
       timeline: [],
     },
     traffic: {
