@@ -15,6 +15,7 @@ constexpr size_t kBesideBlocks = 16;
 // From a boundary until it is crossed although packets keep coming that are older: something is wrong with the clock.
 constexpr int64_t kHardLimitNs = 900 * kNsPerMs;
 constexpr int64_t kSteeringNs = 20 * kNsPerMs;
+constexpr int64_t kHeedingNs = 5 * kNsPerSec;
 constexpr int64_t kFirstBackOffNs = 100 * kNsPerMs;
 constexpr int64_t kLongestBackOffNs = 250 * kNsPerMs;
 
@@ -43,7 +44,7 @@ Status LiveDriver::Open() {
   pipeline.ring_bytes = config.ring_bytes;
   pipeline.lookback_ns = config.lookback_ns;
   pipeline.onset = config.onset;
-  pipeline.on_suspicion = [this] { Keep(1); };
+  pipeline.on_suspicion = [this] { Suspected(); };
   pipeline.unplaced_losses = static_cast<size_t>(config.live.kernel_buffer) / kBlock + kBesideBlocks;
   pipeline_ = std::make_unique<Pipeline>(pipeline, context_->queue, context_->listener);
   if (!pipeline_->ok()) return Status::Errno(Code::kKernel, "no memory for the ring", "mmap");
@@ -85,11 +86,21 @@ void LiveDriver::CloseSource() {
 void LiveDriver::Steer(int64_t now_ns) {
   next_steering_ns_ = now_ns + kSteeringNs;
   governor_->See({now_ns, ThreadCpuNs(), pipeline_->kept(), one_of_});
+  heeding_ = heeding_ && pipeline_->suspects();
   uint32_t one_of = 1;
-  if (!pipeline_->wants_every_packet()) {
+  if (!pipeline_->recording() && !heeding_) {
     one_of = pipeline_->taps().empty() ? governor_->OneOf() : std::max(governor_->OneOf(), governor_->OneOfCounted());
   }
   Keep(one_of);
+}
+
+// Traffic that is beyond the budget as it is, and suspected again and again, must not cost what it would without one.
+void LiveDriver::Suspected() {
+  const int64_t now_ns = MonotonicNs();
+  if (one_of_ > 1 && now_ns < next_heeding_ns_) return;
+  next_heeding_ns_ = now_ns + kHeedingNs;
+  heeding_ = true;
+  Keep(1);
 }
 
 // What is stamped while the kernel exchanges its program counts as one of the more.

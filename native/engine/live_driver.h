@@ -48,6 +48,7 @@ class LiveDriver : private LiveSource::Sink {
   void CloseSource();
   void Steer(int64_t now_ns);
   void Keep(uint32_t one_of);
+  void Suspected();
   void KeptAllSince(int64_t time_ns);
   void PlaceSteps(int64_t time_ns);
   void HandleCommands();
@@ -81,6 +82,8 @@ class LiveDriver : private LiveSource::Sink {
   std::vector<SamplingStep> steps_;  // that no packet from behind them followed yet
   int64_t stepped_ns_ = 0;  // monotonic: the last of them
   int64_t next_steering_ns_ = 0;  // monotonic
+  bool heeding_ = false;  // the suspicion that there is: every packet is kept
+  int64_t next_heeding_ns_ = 0;  // monotonic
   int64_t interval_start_ns_ = 0;  // monotonic
   int64_t next_interval_ns_ = 0;   // monotonic
   bool down_ = false;

@@ -127,7 +127,7 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
   Tap::Origin origin;
   origin.time_ns = time_ns;
   origin.totals = totals_.Now();
-  if (after > 0) origin.totals = origin.totals - CountFrom(split, after) * totals_.one_of();
+  if (after > 0) origin.totals = origin.totals - CountFrom(split, after);  // from T on each counts as one
   GatherBeforeFreeze({ring_, lookback_ ? &*lookback_ : nullptr, loss_, config_.ring_packets}, *tap, time_ns,
                      ring_.pushed() - after, &origin);
   // The caller was held up between T and its command for so long that the ring has rolled over T.
@@ -147,22 +147,17 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
   }
 }
 
-void Pipeline::Sample(uint32_t n, int64_t since_ns) {
-  const Split split = SplitAt(since_ns);
-  const uint64_t behind = ring_.packets() - split.before;
-  SampleFrom(ring_.pushed() - behind, n, CountFrom(split.at, behind));
-}
-
-void Pipeline::SampleFrom(uint64_t number, uint32_t n, const TrafficCounters& behind) {
-  totals_.Step(n, behind);
+// What was counted already stays as it was counted, so that no figure ever falls: a few packets, between a caller's time and its
+// command.
+void Pipeline::SampleFrom(uint64_t number, uint32_t n) {
+  totals_.Step(n);
   loss_.Sample(number, n, position().oldest);
   for (const auto& tap : taps_) tap->OnSampling(n);
   if (lookback_) lookback_->Sample(n);
 }
 
-bool Pipeline::wants_every_packet() const {
-  return std::any_of(taps_.begin(), taps_.end(), [](const auto& tap) { return tap->recording(); }) ||
-         (lookback_ && lookback_->wants_every_packet());
+bool Pipeline::recording() const {
+  return std::any_of(taps_.begin(), taps_.end(), [](const auto& tap) { return tap->recording(); });
 }
 
 // Counts packets that are in the ring already, by as much of each as headers take.

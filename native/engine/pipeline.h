@@ -51,10 +51,11 @@ class Pipeline : private PacketRing::Grower {
     return {ring_.pushed(), lookback_ ? lookback_->oldest_number() : ring_.oldest_number()};
   }
   // From here on the kernel keeps one of `n` packets; or (`since_ns`) from the first in the ring on that is stamped then.
-  void Sample(uint32_t n) { SampleFrom(ring_.pushed(), n, {}); }
-  void Sample(uint32_t n, int64_t since_ns);
-  // Packets are recorded, or a rise is suspected and what it began with is not all there.
-  bool wants_every_packet() const;
+  void Sample(uint32_t n) { SampleFrom(ring_.pushed(), n); }
+  void Sample(uint32_t n, int64_t since_ns) { SampleFrom(ring_.pushed() - ring_.packets() + SplitAt(since_ns).before, n); }
+  bool recording() const;
+  // A rise is suspected, or what it began with is not all there.
+  bool suspects() const { return lookback_ && lookback_->wants_every_packet(); }
   // Now and then, also while no packet comes, none of which will be stamped before `time_ns`: what the writer is done with
   // goes back to the system, and what was kept of a rise goes in its time.
   void EndInterval(int64_t time_ns) {
@@ -85,7 +86,7 @@ class Pipeline : private PacketRing::Grower {
     uint64_t before;
   };
   Split SplitAt(int64_t time_ns) const;
-  void SampleFrom(uint64_t number, uint32_t n, const TrafficCounters& behind);
+  void SampleFrom(uint64_t number, uint32_t n);
   bool RecordPacket(const Packet& packet);
   void WaitForWriter();
   void FlushTaps();

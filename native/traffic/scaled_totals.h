@@ -15,11 +15,10 @@ class ScaledTotals {
   // The packets counted next are 1 of so many.
   uint32_t one_of() const { return one_of_; }
 
-  // From here on 1 of `n`, and of the `behind` that were counted last.
-  void Step(uint32_t n, const TrafficCounters& behind) {
-    const TrafficCounters here = *kept_ - behind;
-    before_ += (here - counted_) * one_of_;
-    counted_ = here;
+  // From here on 1 of `n`.
+  void Step(uint32_t n) {
+    before_ = Now();
+    counted_ = *kept_;
     one_of_ = n;
   }
 
