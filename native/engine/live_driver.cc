@@ -103,12 +103,11 @@ void LiveDriver::Suspected() {
   Keep(1);
 }
 
-// What is stamped while the kernel exchanges its program counts as one of the more.
+// The kernel compiles a program first, which takes most of the call, and exchanges them at its end.
 void LiveDriver::Keep(uint32_t one_of) {
   if (one_of == one_of_) return;
-  const int64_t before_ns = RealtimeNs();
   if (!context_->sampler.Keep(one_of)) return;
-  steps_.push_back({one_of > one_of_ ? before_ns : RealtimeNs(), one_of});
+  steps_.push_back({RealtimeNs(), one_of});
   one_of_ = one_of;
   stepped_ns_ = MonotonicNs();
   UpdateAttention();
