@@ -16,6 +16,7 @@ constexpr size_t kBesideBlocks = 16;
 constexpr int64_t kHardLimitNs = 900 * kNsPerMs;
 constexpr int64_t kSteeringNs = 20 * kNsPerMs;
 constexpr int64_t kHeedingNs = 5 * kNsPerSec;
+constexpr int64_t kHeedingAtOnce = 3;
 constexpr int64_t kFirstBackOffNs = 100 * kNsPerMs;
 constexpr int64_t kLongestBackOffNs = 250 * kNsPerMs;
 
@@ -97,8 +98,8 @@ void LiveDriver::Steer(int64_t now_ns) {
 // Traffic that is beyond the budget as it is, and suspected again and again, must not cost what it would without one.
 void LiveDriver::Suspected() {
   const int64_t now_ns = MonotonicNs();
-  if (one_of_ > 1 && now_ns < next_heeding_ns_) return;
-  next_heeding_ns_ = now_ns + kHeedingNs;
+  if (one_of_ > 1 && now_ns < next_heeding_ns_ - (kHeedingAtOnce - 1) * kHeedingNs) return;
+  next_heeding_ns_ = std::max(now_ns, next_heeding_ns_) + kHeedingNs;
   heeding_ = true;
   Keep(1);
 }

@@ -83,7 +83,7 @@ class LiveDriver : private LiveSource::Sink {
   int64_t stepped_ns_ = 0;  // monotonic: the last of them
   int64_t next_steering_ns_ = 0;  // monotonic
   bool heeding_ = false;  // the suspicion that there is: every packet is kept
-  int64_t next_heeding_ns_ = 0;  // monotonic
+  int64_t next_heeding_ns_ = 0;  // monotonic; a bucket, as in OnsetWatch
   int64_t interval_start_ns_ = 0;  // monotonic
   int64_t next_interval_ns_ = 0;   // monotonic
   bool down_ = false;

@@ -25,8 +25,7 @@ constexpr int64_t kMostPatienceNs = 60 * kNsPerSec;
 constexpr int64_t kSoonNs = 10 * kNsPerSec;  // a change back that comes so soon makes it four times as patient
 // What a packet takes at most, of what it took on the mean: more is something else that the thread was held up by.
 constexpr double kMostOfMean = 3;
-// As a first guess: what a packet costs that comes alone, and has to wake the thread.
-constexpr double kFirstPacketNs = 1'000;
+constexpr double kFirstPacketNs = 300;  // a first guess
 
 uint32_t PowerAtLeast(double value) {
   return static_cast<uint32_t>(std::bit_ceil(static_cast<uint64_t>(std::ceil(std::clamp(value, 1.0, 4096.0)))));

@@ -93,7 +93,11 @@ function heldUp(run: Run): boolean {
 
 /** Well above `factor` times the calm in all but one, and from its first frame on. */
 const isFlood = (run: Run, rate: number): boolean =>
-  beginning(run).filter((pps) => pps < 9 * rate).length <= 1 && !heldUp(run)
+  beginning(run).filter((pps) => pps < 9 * rate).length <= 1 && !heldUp(run) && !calmIsSampled(run)
+
+/** On a slow machine the calm alone may be beyond the budget. */
+const calmIsSampled = ({ reports }: Run): boolean =>
+  reports.some(({ sections: [first] }) => first?.name === 'pre-buffer' && first.sampling !== null)
 
 function judge(t: Test, report: IncidentReport, run: Run, sampled: boolean): void {
   const { frames, wrong, missing } = judgeLive(report, run, { sampled })
@@ -124,7 +128,11 @@ export function testSteps(size: number): void {
         // On a busy machine it may take another try until it sends that much.
         let run = await flooded(floods, captures, shape, size, number)
         for (let tries = 1; tries < 3 && !isFlood(run, rate); ++tries) {
-          const why = heldUp(run) ? 'held up at its beginning' : 'too few frames'
+          const why = calmIsSampled(run)
+            ? 'on calm within the budget'
+            : heldUp(run)
+              ? 'held up at its beginning'
+              : 'too few frames'
           t.comment(`no flood on ${rate} a second, ${why}: ${beginning(run).join(' ')}`)
           rmSync(captures, { recursive: true })
           mkdirSync(captures)
@@ -135,7 +143,7 @@ export function testSteps(size: number): void {
         await t.test(`on ${rate} a second, ${pattern}: ${times}, ${budget} (${number})`, async (t) => {
           t.comment(`begins with ${beginning(run).join(' ')} a second`)
           if (!isFlood(run, rate)) {
-            t.fail('the machine is too busy to send a flood')
+            t.fail('the machine is too busy')
             return
           }
           t.equal(run.onsets.length, 1, 'one onset')
