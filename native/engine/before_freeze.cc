@@ -74,7 +74,7 @@ void Gatherer::Choose(int64_t time_ns, uint64_t split) {
   const uint64_t most = evidence_.ring_packets;
   // What is held is older than the ring, but where none of that is from before the freeze, nobody knows how much is.
   const PacketRing& ring = evidence_.ring;
-  const uint64_t oldest = split > ring.oldest_number() ? ring.first_of_row() : ring.oldest_number();
+  const uint64_t oldest = ring.evicted_ns() < time_ns ? ring.first_of_row() : ring.oldest_number();
   Add(Section::kPreBuffer, std::max(oldest, split - std::min(split, most)), split);
 }
 

@@ -85,7 +85,15 @@ uint64_t Lookback::oldest_number() const {
   return ring_->held_end() > loss_until_ ? std::min(loss_until_, ring_->oldest_number()) : ring_->oldest_number();
 }
 
+// For a packet that has no room beside it the ring has let go of the onset: the rise lasts, but has none any more.
+void Lookback::SeeRelease() {
+  if (!kept_ || ring_->holding()) return;
+  kept_ = false;
+  watch_.ForgetAfterRise();
+}
+
 void Lookback::Look(const Packet& packet) {
+  SeeRelease();
   const int64_t time_ns = packet.time_ns();
   OnsetWatch::Counts before = Counts();
   before.packets -= totals_->one_of();
@@ -105,6 +113,7 @@ void Lookback::Look(const Packet& packet) {
 }
 
 void Lookback::AdvanceTo(int64_t time_ns) {
+  SeeRelease();
   if (!watch_.begun() || time_ns <= watch_.slot_start_ns()) return;
   const OnsetWatch::Counts counts = Counts();
   for (auto event = watch_.EndSlots(time_ns, counts); event != OnsetWatch::Event::kNone;
@@ -133,7 +142,6 @@ void Lookback::Act(OnsetWatch::Event event) {
 void Lookback::LetGo() {
   kept_ = false;
   ring_->Release();
-  ring_->SetMaxPackets(PacketsToHold(ring_packets_));
 }
 
 void Lookback::TakeSample(const Packet& packet) {
@@ -242,7 +250,6 @@ void Lookback::Confirm() {
   kept_ = true;
   ring_->Trim(rise_number_ - std::min<uint64_t>(rise_number_, ring_packets_),
               rise_number_ + std::max<uint64_t>(ring_packets_ / 2, 1));
-  ring_->SetMaxPackets(ring_packets_);
   onset_number_ = rise_number_;
   onset_ns_ = seen_[at].time_ns;
   onset_loss_ = *loss_;

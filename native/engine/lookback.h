@@ -55,7 +55,7 @@ class Lookback {
   // T of an incident's freeze has come.
   void Freeze(int64_t time_ns) {
     AdvanceTo(time_ns);
-    if (watch_.ConfirmEarly()) Confirm();
+    if (watch_.ConfirmEarly(time_ns, Counts())) Confirm();
   }
   // For one at this time, with packet number `split` the first behind it.
   bool KeepsOnset(int64_t time_ns, uint64_t split) const {
@@ -87,6 +87,7 @@ class Lookback {
   void Suspect(int64_t time_ns, const OnsetWatch::Counts& before);
   void Confirm();
   void LetGo();
+  void SeeRelease();
   OnsetWatch::Counts Counts() const;
   void TakeSample(const Packet& packet);
   void See(uint64_t first, uint64_t end);

@@ -312,6 +312,22 @@ TEST(one_damaged_timestamp_changes_nothing) {
 }
 
 // Only that nothing overflows, for the sanitizer, and that it comes to an end.
+// By less than a day, so that the way back looks like a silence.
+TEST(one_timestamp_of_the_past_ends_no_rise) {
+  for (const int64_t back_ns : {3 * kNsPerSec / 2, 60 * kNsPerSec, 3'600 * kNsPerSec, 80'000 * kNsPerSec}) {
+    for (const int64_t into_ms : {10, 60, 120, 500}) {
+      Feed feed;
+      feed.Run(2'000, 3 * kNsPerSec);
+      feed.Run(100'000, into_ms * kNsPerMs);
+      feed.Packet(feed.now_ns - back_ns, 100);
+      feed.Run(100'000, kNsPerSec);
+      CHECK_EQ(feed.confirmed.size(), 1u);
+      CHECK(feed.over.empty());
+      CHECK(feed.watch.rising());
+    }
+  }
+}
+
 TEST(any_times_and_lengths_do_no_harm) {
   std::printf("# seed %u\n", kSeed);
   const OnsetThresholds all[] = {{}, {1.5, 0, 0}, {1.5, 1, 1}, {1'000, 1e12, 1e15}};
@@ -328,7 +344,7 @@ TEST(any_times_and_lengths_do_no_harm) {
         if (what == 3) time_ns = kBase;
         if (what == 4) feed.AdvanceTo(time_ns + static_cast<int64_t>(random() % (uint64_t{1} << 40)));
         if (what == 5) feed.counts.lost += random() % (uint64_t{1} << (random() % 33));
-        if (what == 6) feed.watch.ConfirmEarly();
+        if (what == 6) feed.watch.ConfirmEarly(time_ns, feed.counts);
         if (what == 7) feed.watch.WakeAt(time_ns - static_cast<int64_t>(random() % 1'000));
         if (what == 8) feed.watch.WakeAt(random() % 2 == 0 ? kNever : INT64_MIN);
         time_ns += static_cast<int64_t>(random() % (uint64_t{1} << (random() % 28)));
@@ -445,11 +461,11 @@ TEST(a_freeze_confirms_what_has_held_for_three_slots) {
     feed.Run(1'000, 3 * kNsPerSec);
     feed.Run(50'000, ms * kNsPerMs);
     feed.AdvanceTo(feed.now_ns);
-    const bool early = feed.watch.ConfirmEarly();
+    const bool early = feed.watch.ConfirmEarly(feed.now_ns, feed.counts);
     if (ms < 75) CHECK(!early);
     if (ms >= 80 && ms <= 145) CHECK(early);
     CHECK(!early || feed.watch.rising());
-    CHECK(!feed.watch.ConfirmEarly());
+    CHECK(!feed.watch.ConfirmEarly(feed.now_ns, feed.counts));
   }
   // One that had a calm slot among them is not.
   Feed feed;
@@ -458,7 +474,32 @@ TEST(a_freeze_confirms_what_has_held_for_three_slots) {
   feed.Run(1'000, 50 * kNsPerMs);
   feed.Run(50'000, 50 * kNsPerMs);
   feed.AdvanceTo(feed.now_ns);
-  CHECK(!feed.watch.ConfirmEarly());
+  CHECK(!feed.watch.ConfirmEarly(feed.now_ns, feed.counts));
+}
+
+TEST(a_freeze_right_behind_a_burst_confirms_nothing) {
+  for (const int64_t burst_ms : {80, 90, 100}) {
+    for (const int64_t later_ms : {5, 10, 20, 24}) {
+      Feed feed;
+      feed.Run(1'000, 3 * kNsPerSec + 13 * kNsPerMs);
+      feed.Run(20'000, burst_ms * kNsPerMs);
+      feed.Run(1'000, later_ms * kNsPerMs);
+      feed.AdvanceTo(feed.now_ns);
+      const bool early = feed.watch.ConfirmEarly(feed.now_ns, feed.counts);
+      CHECK(!early || later_ms < 20);  // within the slot in which it ended, the mean may still be high
+    }
+  }
+}
+
+TEST(a_large_flood_leaves_the_calm_what_it_was) {
+  Feed feed;
+  feed.Run(1'000, 3 * kNsPerSec);
+  feed.Run(300'000, 20 * kNsPerSec);
+  feed.Run(1'000, 12 * kNsPerSec);
+  CHECK_EQ(feed.over.size(), 1u);
+  CHECK(std::abs(feed.watch.baseline().packets / 1'000 - 1) < 0.1);
+  feed.Run(12'000, kNsPerSec);
+  CHECK_EQ(feed.confirmed.size(), 2u);
 }
 
 // Without the packets in between, which is how it is asked while none come.

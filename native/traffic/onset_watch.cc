@@ -13,6 +13,7 @@ constexpr int64_t kRiseMemoryNs = 3'600 * kNsPerSec;    // what stays raised bec
 constexpr int64_t kLessonNs = 250 * kNsPerMs;
 constexpr int64_t kLongestLessonNs = 10 * kNsPerSec;    // of a silence, which may be a clock that was set
 constexpr int64_t kPauseNs = 10 * OnsetWatch::kSlotNs;  // a raised rate that pauses for so long has ended
+constexpr int64_t kLeastTellingNs = 2 * kNsPerMs;  // of a slot that a freeze falls into
 constexpr int kMostSlots = 64;  // that are judged one by one after a silence
 // Of the threshold: in a single slot of a rise, as there is chance in it; and while it lasts (hysteresis).
 constexpr double kShareOfSlot = 0.75;
@@ -46,6 +47,7 @@ void OnsetWatch::Begin(int64_t time_ns, const Counts& counts) {
 
 // The clock was set, or this one timestamp is damaged and the next steps back: what is due moves along.
 void OnsetWatch::Step(int64_t time_ns) {
+  if (time_ns < slot_start_ns_) stepped_from_ns_ = slot_start_ns_;
   last_raised_ns_ += time_ns - slot_start_ns_;
   packets_.empty_at_ns = bytes_.empty_at_ns = kLongAgo;
 }
@@ -143,8 +145,10 @@ OnsetWatch::Event OnsetWatch::SeeRisenSlot(const Rates& rates, int64_t end_ns, i
     if (!raised_) lessons_ = {};  // the rate came back
     raised_ = true;
     last_raised_ns_ = end_ns;
-  } else if (end_ns - last_raised_ns_ > kPauseNs) {
+  } else if (raised_ && end_ns - last_raised_ns_ > kPauseNs) {
     raised_ = false;
+    caught_up_ = rates.packets >= calm_threshold_.packets * kShareThatLasts ||
+                 rates.bytes >= calm_threshold_.bytes * kShareThatLasts;
   }
   if (raised_) {
     Learn(rates, std::min(length_ns, kLongestLessonNs), kRiseMemoryNs);
@@ -153,6 +157,11 @@ OnsetWatch::Event OnsetWatch::SeeRisenSlot(const Rates& rates, int64_t end_ns, i
   }
   if (raised_ || end_ns <= remembered_until_ns()) return Event::kNone;
   state_ = State::kCalm;
+  // However large it was, a rise that ended leaves the calm what it was.
+  if (!caught_up_) {
+    baseline_ = calm_baseline_;
+    SetThresholds();
+  }
   Arm();
   return Event::kOver;
 }
@@ -165,15 +174,25 @@ void OnsetWatch::Confirm(int64_t time_ns) {
   recent_ = (1u << kWindow) - 1;
   last_raised_ns_ = time_ns;
   keep_ns_of_rise_ = keep_ns_;
+  calm_baseline_ = baseline_;
+  calm_threshold_ = threshold_;
+  caught_up_ = false;
   lessons_ = {};
   unlearned_ = {};
   unlearned_ns_ = 0;
   Disarm();
 }
 
-bool OnsetWatch::ConfirmEarly() {
+bool OnsetWatch::ConfirmEarly(int64_t time_ns, const Counts& counts) {
   if (state_ != State::kSuspected || slot_count_ < kConfirmingAtFreeze || raised_count_ < slot_count_) return false;
   if (!AtLeast(raised_mean_, 1)) return false;
+  // The slot that has not ended, if it tells anything: else a burst that is over would be taken for a rise.
+  if (const int64_t length_ns = time_ns - slot_start_ns_; length_ns >= kLeastTellingNs) {
+    const double seconds = static_cast<double>(length_ns) / 1e9;
+    const double packets = static_cast<double>(counts.packets - slot_counts_.packets + counts.lost - slot_counts_.lost);
+    const double bytes = static_cast<double>(counts.bytes - slot_counts_.bytes);
+    if (!AtLeast({packets / seconds, bytes / seconds}, 1)) return false;
+  }
   Confirm(slot_start_ns_);
   return true;
 }

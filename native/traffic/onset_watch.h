@@ -16,7 +16,7 @@ namespace pcap_ring {
 // baseline). It is kept as a leaky bucket in time (GCRA: the moment at which the bucket will be empty), which takes an
 // addition and two comparisons a packet. From the suspicion on, slots of 25 ms decide: six of eight near the threshold,
 // and their mean at or above it, confirm it; the third that is not drops it, and the eighth. So what is shorter than 125 ms
-// is never confirmed.
+// is never confirmed, but by a freeze that falls into it (75 ms).
 //
 // The capture thread's. Knows no packets, only when they came and how large they were.
 class OnsetWatch {
@@ -65,8 +65,8 @@ class OnsetWatch {
   double suspicious_bytes() const { return suspicious_bytes_; }
   // From here on slots decide. False: the suspicion that there is stays, as it has more for it than against it.
   bool Suspect(int64_t time_ns, const Counts& counts);
-  // At a freeze: a suspicion that has held so far is taken for confirmed.
-  bool ConfirmEarly();
+  // At a freeze at `time_ns`, with `counts` before it: a suspicion that has held up to there is taken for confirmed.
+  bool ConfirmEarly(int64_t time_ns, const Counts& counts);
   // There was no edge: the rise lasts, but is not remembered behind its end.
   void ForgetAfterRise() { keep_ns_of_rise_ = 0; }
 
@@ -75,7 +75,12 @@ class OnsetWatch {
   int64_t slot_start_ns() const { return slot_start_ns_; }
   // From what was seen before to here is no passing of time.
   bool StepsTo(int64_t time_ns) const {
-    return begun_ && (time_ns < slot_start_ns_ - kStepBackNs || time_ns - slot_start_ns_ > kStepForwardNs);
+    if (!begun_) return false;
+    const int64_t forward_ns = time_ns - slot_start_ns_;
+    // And back to where it was before a step back: one damaged timestamp, or a clock that was set by mistake.
+    const bool returns = forward_ns > kStepBackNs && stepped_from_ns_ != kNever &&
+                         time_ns >= stepped_from_ns_ - kStepBackNs && time_ns - stepped_from_ns_ <= kStepBackNs;
+    return forward_ns < -kStepBackNs || forward_ns > kStepForwardNs || returns;
   }
   // A confirmed rise lasts: the rate is still raised.
   bool rising() const { return state_ == State::kRisen && raised_; }
@@ -152,6 +157,7 @@ class OnsetWatch {
   uint32_t one_of_ = 1;
   double suspicious_bytes_ = 0;
   int64_t slot_start_ns_ = 0;
+  int64_t stepped_from_ns_ = kNever;  // where the clock last stepped back
   uint64_t look_after_ns_ = 0;  // from the slot's start
   Counts slot_counts_;          // at its start
 
@@ -179,6 +185,9 @@ class OnsetWatch {
   Measure measure_ = Measure::kPackets;
 
   // Of a confirmed rise.
+  Rates calm_baseline_;  // from before it; the other follows what stays raised
+  Rates calm_threshold_;
+  bool caught_up_ = false;  // the rate fell no more than the baseline rose
   uint32_t recent_ = 0;  // the last slots, a bit each: raised
   bool raised_ = false;
   int64_t last_raised_ns_ = 0;
