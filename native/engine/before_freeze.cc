@@ -241,7 +241,7 @@ void Gatherer::SeeSamplingOfHistory(size_t at, Tap::Origin* origin) const {
     if (!inside && at + 1 == stretches_.size()) break;
     const Stretch& next = inside ? stretch : stretches_[at + 1];
     const uint64_t next_one = inside ? i + 1 : next.first;
-    const uint64_t left_out = LostBefore(next, next_one).left_out - LostBefore(stretch, i).left_out;
+    const uint64_t left_out = (LostBefore(next, next_one) - LostBefore(stretch, i)).left_out;
     origin->before.SamplingOf(Section::kHistory).Add(NumberOf(next, next_one) - NumberOf(stretch, i) + left_out);
   }
 }

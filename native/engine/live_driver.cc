@@ -90,7 +90,7 @@ void LiveDriver::Steer(int64_t now_ns) {
   heeding_ = heeding_ && pipeline_->suspects();
   uint32_t one_of = 1;
   if (!pipeline_->recording() && !heeding_) {
-    one_of = pipeline_->taps().empty() ? governor_->OneOf() : std::max(governor_->OneOf(), governor_->OneOfCounted());
+    one_of = pipeline_->counting() ? std::max(governor_->OneOf(), governor_->OneOfCounted()) : governor_->OneOf();
   }
   Keep(one_of);
 }
@@ -117,6 +117,8 @@ void LiveDriver::Keep(uint32_t one_of) {
 // As a caller saw to it before it took this time.
 void LiveDriver::KeptAllSince(int64_t time_ns) {
   context_->sampler.Seen();
+  // The kernel may have refused; the next look tries again.
+  if (one_of_ > 1 && !context_->sampler.Keep(1)) return;
   one_of_ = 1;
   while (!steps_.empty() && steps_.back().time_ns > time_ns) steps_.pop_back();
   const uint32_t before = steps_.empty() ? pipeline_->totals().one_of() : steps_.back().one_of;
@@ -296,6 +298,7 @@ int64_t LiveDriver::MonotonicOf(const Tap& tap, int64_t boundary_ns) const {
 
 void LiveDriver::Cross(Tap* tap) {
   if (tap->pending()) {
+    PlaceSteps(ClocksOf(tap->handle())->freeze_ns);
     pipeline_->Start(tap, ClocksOf(tap->handle())->freeze_ns, true);
   } else {
     tap->Cross();

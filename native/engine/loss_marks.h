@@ -28,7 +28,8 @@ class LossMarks {
       return {kernel + more.kernel, interface + more.interface, outages + more.outages, left_out + more.left_out};
     }
     Totals operator-(const Totals& earlier) const {
-      return {kernel - earlier.kernel, interface - earlier.interface, outages - earlier.outages, left_out - earlier.left_out};
+      return {kernel - earlier.kernel, interface - earlier.interface, outages - earlier.outages,
+              left_out > earlier.left_out ? left_out - earlier.left_out : 0};
     }
   };
 

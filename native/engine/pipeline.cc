@@ -160,6 +160,10 @@ bool Pipeline::recording() const {
   return std::any_of(taps_.begin(), taps_.end(), [](const auto& tap) { return tap->recording(); });
 }
 
+bool Pipeline::counting() const {
+  return std::any_of(taps_.begin(), taps_.end(), [](const auto& tap) { return tap->capped(); });
+}
+
 // Counts packets that are in the ring already, by as much of each as headers take.
 TrafficCounters Pipeline::CountFrom(Cursor begin, uint64_t packets) const {
   TrafficCounter counter(config_.dlt);

@@ -54,6 +54,8 @@ class Pipeline : private PacketRing::Grower {
   void Sample(uint32_t n) { SampleFrom(ring_.pushed(), n); }
   void Sample(uint32_t n, int64_t since_ns) { SampleFrom(ring_.pushed() - ring_.packets() + SplitAt(since_ns).before, n); }
   bool recording() const;
+  // A recording has reached its cap, and waits for its resolution: packets are counted for it.
+  bool counting() const;
   // A rise is suspected, or what it began with is not all there.
   bool suspects() const { return lookback_ && lookback_->wants_every_packet(); }
   // Now and then, also while no packet comes, none of which will be stamped before `time_ns`: what the writer is done with

@@ -205,6 +205,11 @@ void Tap::Cross() {
   }
 }
 
+bool Tap::recording() const {
+  if (spec_.kind == TapKind::kDump || state_ == State::kEnded) return false;
+  return state_ != State::kCapped || (resolve_ns_ != kNever && RoomForResolution());
+}
+
 bool Tap::RoomForResolution() const {
   if (ring_ == nullptr || spec_.kind != TapKind::kIncident) return false;
   if (spec_.resolution_packets == 0 || spec_.resolution_ns == 0) return false;

@@ -27,8 +27,9 @@ class Tap {
   bool ended() const { return state_ == State::kEnded; }
   bool backlog() const { return !outbox_.empty(); }
   bool drained() const { return ended() && outbox_.empty(); }
-  // Whether packets are, or may at once be, recorded: not after the cap.
-  bool recording() const { return state_ == State::kPending || state_ == State::kAttack || state_ == State::kResolution; }
+  // Whether packets are recorded live, or will be from a moment that has been taken: not after the cap.
+  bool recording() const;
+  bool capped() const { return state_ == State::kCapped; }
 
   // The freeze, when T is crossed, and what is kept from before it.
   struct SectionSpan {

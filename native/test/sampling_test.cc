@@ -256,6 +256,30 @@ TEST(an_onset_on_sampled_calm_is_kept) {
   }
 }
 
+// A dump records nothing live; what is to be resolved with a resolution section is recorded from the moment of the call on.
+TEST(what_is_recorded_live_wants_every_packet) {
+  Bench bench;
+  bench.Run(1'000, 2 * kNsPerSec);
+  CHECK(bench.pipeline().Open(MakeTap(7, TapKind::kDump)) != nullptr);
+  CHECK(!bench.pipeline().recording());
+  for (const bool reserve : {false, true}) {
+    TapSpec spec = MakeTap(reserve ? 2 : 1);
+    spec.cap_packets = 100;
+    spec.resolution_packets = 10;
+    spec.resolution_ns = kNsPerSec;
+    spec.resolution_reserve = reserve;
+    bench.Freeze(spec, bench.now_ns);
+    bench.Run(1'000, kNsPerSec);
+    CHECK(!bench.pipeline().recording());
+    CHECK(bench.pipeline().counting());
+    bench.pipeline().Find(spec.handle)->RequestResolve(bench.now_ns + kNsPerMs, true);
+    CHECK_EQ(bench.pipeline().recording(), reserve);
+    bench.Run(1'000, kNsPerSec);
+    CHECK(!bench.pipeline().recording() && !bench.pipeline().counting());
+  }
+  bench.pipeline().Start(bench.pipeline().Find(7), bench.now_ns, true);
+}
+
 TEST(steps_beyond_what_is_remembered_are_merged) {
   SamplingMarks marks;
   uint64_t left_out = 0;

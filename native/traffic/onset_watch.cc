@@ -282,6 +282,8 @@ void OnsetWatch::Arm() {
 
 // A suspicion takes as many packets as ever, of those that are kept: fewer would tell less.
 void OnsetWatch::Sample(uint32_t n) {
+  // What fills a bucket was worth as many of the packets before: of fewer it would be more than a suspicion takes.
+  if (n < one_of_ && state_ != State::kSuspected) packets_.empty_at_ns = bytes_.empty_at_ns = kLongAgo;
   one_of_ = n;
   if (state_ != State::kRisen && seen_ns_ >= kWarmUpNs) Arm();
 }

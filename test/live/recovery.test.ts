@@ -48,7 +48,7 @@ const reportOf = (directory: string, id: string): IncidentReport =>
 test('another process starts and dies fifty times in the directory of a recording', { skip }, async (t) => {
   const { here, there } = makePair(t)
   const directory = t.testdir({})
-  const options = { device: here.device, directory, statsInterval: 50 }
+  const options = { device: here.device, directory, statsInterval: 50, cpuBudget: null }
   const host = await Host.start(t, { netns: here.name })
   await host.call<State, void, object>(startRing, options)
   const sending = send(t, there, { count: 20_000 })
@@ -216,7 +216,7 @@ for (const { format, torn } of kills) {
 test('killed at any stage: afterwards there are whole files only', { skip }, async (t) => {
   const { here, there } = makePair(t)
   const directory = t.testdir({})
-  const options = { device: here.device, directory, statsInterval: 50 }
+  const options = { device: here.device, directory, statsInterval: 50, cpuBudget: null }
   const stages = ['call', 'freeze', 'flush', 'cap', 'resolving', 'resolve', 'close'] as const
   for (const stage of stages) {
     for (const round of [1, 2]) {
@@ -269,7 +269,7 @@ test('killed at any stage: afterwards there are whole files only', { skip }, asy
 test('what is no part of ours stays, and a part without its report tells what it can', { skip }, async (t) => {
   const { here, there } = makePair(t)
   const directory = t.testdir({})
-  const options = { device: here.device, directory }
+  const options = { device: here.device, directory, cpuBudget: null }
   const host = await Host.start(t, { netns: here.name })
   await host.call<State, void, object>(startRing, options)
   await send(t, there, { count: 600 }).sent
