@@ -52,7 +52,21 @@ class Gatherer {
     return MarkedAroundOnset(number) ? evidence_.lookback->onset_loss() : evidence_.loss;
   }
   void SeeGaps(const Stretch& stretch, Gaps* gaps) const;
-  void SeeSampling(const Stretch& stretch, Tap::Origin* origin) const;
+  // Calls fn(first, end, n) for each row of its packets that are one of the same n; not of the history.
+  template <typename Fn>
+  void Rows(const Stretch& stretch, Fn fn) const {
+    const uint64_t around_onset = MarkedAroundOnset(stretch.first)
+                                      ? std::min(stretch.end(), evidence_.lookback->loss_until())
+                                      : stretch.first;
+    MarksOf(stretch.first).sampling().Rows(stretch.first, around_onset, fn);
+    evidence_.loss.sampling().Rows(around_onset, stretch.end(), fn);
+  }
+  // A gap that a row leaves, and the number of the packet before it.
+  struct RowGap {
+    uint64_t from;
+    Gap gap;
+  };
+  std::vector<RowGap> SamplingGaps(const Stretch& stretch) const;
   void SeeSamplingOfHistory(size_t at, Tap::Origin* origin) const;
   void SeeGapBetween(const Stretch& stretch, uint64_t number, const Stretch& next, Gaps* gaps) const;
 
@@ -153,11 +167,29 @@ void Gatherer::KeepToCaps() {
   }
 }
 
+// Each row of packets that the kernel kept one of N of is one gap, from the packet before it to the one behind it.
+std::vector<Gatherer::RowGap> Gatherer::SamplingGaps(const Stretch& stretch) const {
+  std::vector<RowGap> gaps;
+  Rows(stretch, [&](uint64_t first, uint64_t end, uint64_t one_of) {
+    const uint64_t from = first > stretch.first ? first - 1 : first;
+    const uint64_t to = std::min(end, stretch.end() - 1);
+    const uint64_t left_out = (to - first) * (one_of - 1);
+    if (left_out == 0) return;
+    gaps.push_back({from, {TimeOf(stretch, from), TimeOf(stretch, to), left_out, false, true, GapReason::kSampling}});
+  });
+  return gaps;
+}
+
 void Gatherer::SeeGaps(const Stretch& stretch, Gaps* gaps) const {
   if (stretch.section == Section::kHistory) {
     for (uint64_t i = stretch.first; i + 1 < stretch.end(); ++i) SeeGapBetween(stretch, i, {stretch.section, i + 1, 1}, gaps);
     return;
   }
+  const std::vector<RowGap> sampled = SamplingGaps(stretch);
+  auto next = sampled.begin();
+  const auto see_sampled_up_to = [&](uint64_t number) {
+    for (; next != sampled.end() && next->from <= number; ++next) gaps->Add(next->gap);
+  };
   RecordWalker walker(Find(stretch, stretch.first));
   uint64_t at = stretch.first;
   int64_t before_ns = 0;
@@ -167,6 +199,7 @@ void Gatherer::SeeGaps(const Stretch& stretch, Gaps* gaps) const {
       before_ns = header.time_ns();
       walker.Skip(header, kIgnoreSlab);
     }
+    see_sampled_up_to(number - 1);
     RecordWalker behind(walker.cursor());
     AddLoss(gaps, before_ns, behind.Header(kIgnoreSlab).time_ns(), lost);
   };
@@ -178,6 +211,7 @@ void Gatherer::SeeGaps(const Stretch& stretch, Gaps* gaps) const {
     first = until;
   }
   evidence_.loss.Between(first, last, see);
+  see_sampled_up_to(last);
 }
 
 // Between packet `number` of a stretch and the first of the next.
@@ -209,28 +243,13 @@ void Gatherer::Describe(Tap::Origin* origin) const {
     if (stretch.section == Section::kHistory) {
       SeeSamplingOfHistory(i, origin);
     } else {
-      SeeSampling(stretch, origin);
+      Rows(stretch, [&](uint64_t, uint64_t, uint64_t one_of) {
+        origin->before.SamplingOf(stretch.section).Add(one_of);
+      });
     }
     SeeGaps(stretch, &origin->gaps);
     if (i + 1 < stretches_.size()) SeeGapBetween(stretch, stretch.end() - 1, stretches_[i + 1], &origin->gaps);
   }
-}
-
-// Each row of packets that the kernel kept one of N of is one gap, from the packet before it to the one behind it.
-void Gatherer::SeeSampling(const Stretch& stretch, Tap::Origin* origin) const {
-  const auto see = [&](uint64_t first, uint64_t end, uint64_t one_of) {
-    origin->before.SamplingOf(stretch.section).Add(one_of);
-    const uint64_t from = std::max(stretch.first, first - std::min<uint64_t>(first, 1));
-    const uint64_t to = std::min(end, stretch.end() - 1);
-    if (one_of == 1 || from == to) return;
-    const uint64_t left_out = (to - first) * (one_of - 1);
-    if (left_out > 0) origin->gaps.Add({TimeOf(stretch, from), TimeOf(stretch, to), left_out, false, true, GapReason::kSampling});
-  };
-  const uint64_t around_onset = MarkedAroundOnset(stretch.first)
-                                    ? std::min(stretch.end(), evidence_.lookback->loss_until())
-                                    : stretch.first;
-  MarksOf(stretch.first).sampling().Rows(stretch.first, around_onset, see);
-  evidence_.loss.sampling().Rows(around_onset, stretch.end(), see);
 }
 
 // Each packet of the history stands for those up to the next packet in the file.

@@ -25,7 +25,12 @@ void PrepareThread(const char* name) {
 }
 
 Engine::Engine(EngineConfig config, TapQueue* queue, EngineListener* listener)
-    : context_{.config = std::move(config), .queue = queue, .listener = listener, .mailbox = {}, .bell = {}, .sampler = {}} {}
+    : context_{.config = std::move(config),
+               .queue = queue,
+               .listener = listener,
+               .mailbox = {},
+               .bell = {},
+               .sampler = {}} {}
 
 Engine::~Engine() { Join(); }
 

@@ -25,8 +25,9 @@ class Engine {
   // no thread, and nothing follows.
   Status Start();
   const Doorbell& bell() const { return context_.bell; }
-  // Any thread. What is stamped from now on is all captured, until a command that says so (keeps_all) has been seen.
-  void KeepAll() { context_.sampler.KeepAll(); }
+  // Any thread. What is stamped from now on is all captured, until a command that says so (keeps_all) has been seen. False:
+  // the kernel refuses.
+  [[nodiscard]] bool KeepAll() { return context_.sampler.KeepAll(); }
   // Any thread.
   void Post(Command* command) { context_.Post(command); }
   void Join() { thread_.Join(); }

@@ -14,7 +14,8 @@ constexpr size_t kBlock = 256 * 1024;
 constexpr size_t kBesideBlocks = 16;
 // From a boundary until it is crossed although packets keep coming that are older: something is wrong with the clock.
 constexpr int64_t kHardLimitNs = 900 * kNsPerMs;
-constexpr int64_t kSteeringNs = 20 * kNsPerMs;
+constexpr int64_t kSteeringNs = 20 * kNsPerMs;  // between two looks at what the thread has used
+// Where packets are sampled, one suspicion in this time is heeded, on the mean, and so many in a row.
 constexpr int64_t kHeedingNs = 5 * kNsPerSec;
 constexpr int64_t kHeedingAtOnce = 3;
 constexpr int64_t kFirstBackOffNs = 100 * kNsPerMs;
@@ -60,7 +61,7 @@ Status LiveDriver::Open() {
 
 void LiveDriver::Run() {
   if (context_->config.cpu_budget > 0) governor_.emplace(context_->config.cpu_budget);
-  OpenSampler();
+  AttachSampler();
   while (!closing_ || !pipeline_->taps().empty() || pipeline_->backlog()) {
     PollAndDispatch();
     pipeline_->EndBatch();
@@ -72,7 +73,7 @@ void LiveDriver::Run() {
   CloseSource();
 }
 
-void LiveDriver::OpenSampler() {
+void LiveDriver::AttachSampler() {
   if (governor_) context_->sampler.Attach(source_.socket());
 }
 
@@ -117,8 +118,6 @@ void LiveDriver::Keep(uint32_t one_of) {
 // As a caller saw to it before it took this time.
 void LiveDriver::KeptAllSince(int64_t time_ns) {
   context_->sampler.Seen();
-  // The kernel may have refused; the next look tries again.
-  if (one_of_ > 1 && !context_->sampler.Keep(1)) return;
   one_of_ = 1;
   while (!steps_.empty() && steps_.back().time_ns > time_ns) steps_.pop_back();
   const uint32_t before = steps_.empty() ? pipeline_->totals().one_of() : steps_.back().one_of;
@@ -390,7 +389,7 @@ void LiveDriver::TryUp(int64_t now_ns) {
     counters_ = std::move(counters);
     counters_.Read(&interface_);
     missed_ = interface_.rx_missed;
-    OpenSampler();
+    AttachSampler();
   }
   down_ = false;
   context_->listener->OnUp();

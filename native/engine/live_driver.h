@@ -44,7 +44,7 @@ class LiveDriver : private LiveSource::Sink {
   void OnDrops(uint32_t packets, uintptr_t slot, int64_t before_ns) override;
   // Before a packet stamped `time_ns` is taken: losses and boundaries that it shows to be past, and commands.
   void Attend(int64_t time_ns);
-  void OpenSampler();
+  void AttachSampler();
   void CloseSource();
   void Steer(int64_t now_ns);
   void Keep(uint32_t one_of);

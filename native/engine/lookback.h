@@ -46,7 +46,7 @@ class Lookback {
   // From here on the kernel keeps one of `n` packets.
   void Sample(uint32_t n) { watch_.Sample(n); }
   // A rise is suspected, or what it began with is not all there.
-  bool wants_every_packet() const { return watch_.suspected() || ring_->growing(); }
+  bool suspects() const { return watch_.suspected() || ring_->growing(); }
   // No packet will come that is stamped before this.
   void AdvanceTo(int64_t time_ns);
   // The oldest packet whose losses may still be asked of the ring's marks.

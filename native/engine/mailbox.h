@@ -21,7 +21,7 @@ struct Command {
   uint32_t handle = 0;
   uint64_t boundary = 0;
   bool with_resolution = true;
-  bool keeps_all = false;  // Engine::KeepAll() was called before the time was taken
+  bool keeps_all = false;  // Engine::KeepAll() succeeded before the time was taken
   TapSpec tap;
   // The moment of the call, on the caller's thread.
   int64_t realtime_ns = 0;

@@ -57,7 +57,7 @@ class Pipeline : private PacketRing::Grower {
   // A recording has reached its cap, and waits for its resolution: packets are counted for it.
   bool counting() const;
   // A rise is suspected, or what it began with is not all there.
-  bool suspects() const { return lookback_ && lookback_->wants_every_packet(); }
+  bool suspects() const { return lookback_ && lookback_->suspects(); }
   // Now and then, also while no packet comes, none of which will be stamped before `time_ns`: what the writer is done with
   // goes back to the system, and what was kept of a rise goes in its time.
   void EndInterval(int64_t time_ns) {

@@ -98,18 +98,18 @@ void Session::Open(RecordingSpec recording, TapSpec tap) {
   recording.format = FormatOf(recording, facts_, tap.cap_bytes);
   tap.cost = CostOf(*recording.format, recording.kind);
   writer_.Register(std::move(recording));
-  const bool live = tap.kind != TapKind::kDump;
-  if (live) engine_.KeepAll();
+  const bool keeps_all = tap.kind != TapKind::kDump && engine_.KeepAll();
   auto command = NewCommand(Command::Kind::kOpen, tap.handle);  // T, with nothing between it and the post that could wait
-  command->keeps_all = live;
+  command->keeps_all = keeps_all;
   command->tap = std::move(tap);
   engine_.Post(command.release());
 }
 
 void Session::Resolve(uint32_t handle, bool with_resolution) {
-  if (with_resolution) engine_.KeepAll();
+  const bool keeps_all = with_resolution && engine_.KeepAll();
   auto command = NewCommand(Command::Kind::kResolve, handle);
-  command->with_resolution = command->keeps_all = with_resolution;
+  command->with_resolution = with_resolution;
+  command->keeps_all = keeps_all;
   engine_.Post(command.release());
 }
 

@@ -56,10 +56,11 @@ bool Sampler::Keep(uint32_t n) {
   return Exchange(n);
 }
 
-void Sampler::KeepAll() {
+bool Sampler::KeepAll() {
   const std::lock_guard lock(mutex_);
+  if (!Exchange(1)) return false;
   not_seen_.fetch_add(1, std::memory_order_relaxed);
-  Exchange(1);
+  return true;
 }
 
 void Sampler::Seen() { not_seen_.fetch_sub(1, std::memory_order_relaxed); }

@@ -30,14 +30,15 @@ class Sampler {
   bool Keep(uint32_t n);
 
   // Any thread: every packet that is stamped after this returned is kept, until the capture thread has seen what was asked.
-  void KeepAll();
-  // Capture thread: a command that KeepAll was called for.
+  // False: the kernel refuses, and nothing was asked.
+  [[nodiscard]] bool KeepAll();
+  // Capture thread: a command that KeepAll succeeded for.
   void Seen();
 
  private:
   bool Exchange(uint32_t n);
 
-  // Calls of KeepAll. Relaxed: it rises with the lock held, under which it is asked; that it falls only allows what was not
+  // Calls of KeepAll that succeeded. Relaxed: it rises with the lock held, under which it is asked; that it falls only allows what was not
   // allowed before.
   std::atomic<int> not_seen_{0};
   std::mutex mutex_;  // for all below

@@ -324,6 +324,10 @@ TEST(one_timestamp_of_the_past_ends_no_rise) {
       CHECK_EQ(feed.confirmed.size(), 1u);
       CHECK(feed.over.empty());
       CHECK(feed.watch.rising());
+      // And time that passes later is time that passes.
+      feed.now_ns += 20 * kNsPerSec;
+      feed.Run(2'000, kNsPerSec);
+      CHECK_EQ(feed.over.size(), 1u);
     }
   }
 }

@@ -95,9 +95,9 @@ TEST(whoever_asks_for_all_has_it_until_that_was_seen) {
   Sampler sampler;
   sampler.Attach(pair.receiver());
   CHECK(sampler.Keep(256));
-  sampler.KeepAll();
+  CHECK(sampler.KeepAll());
   CHECK_EQ(pair.Passing(1'000), 1'000);
-  sampler.KeepAll();
+  CHECK(sampler.KeepAll());
   CHECK(!sampler.Keep(256));
   CHECK(sampler.Keep(1));
   sampler.Seen();
@@ -112,7 +112,7 @@ TEST(a_socket_without_a_program_keeps_all) {
   Sampler sampler;
   sampler.Attach(pair.receiver());
   CHECK(!sampler.Keep(16));
-  sampler.KeepAll();
+  CHECK(sampler.KeepAll());
   sampler.Seen();
   CHECK_EQ(pair.Passing(1'000), 1'000);
 }
@@ -127,7 +127,7 @@ TEST(callers_and_the_capture_thread_meet) {
   for (int i = 0; i < 2; ++i) {
     callers.emplace_back([&] {
       for (int turn = 0; turn < 500; ++turn) {
-        sampler.KeepAll();
+        CHECK(sampler.KeepAll());
         sampler.Seen();
       }
     });

@@ -169,6 +169,25 @@ TEST(a_section_says_how_it_was_sampled_and_its_gaps_how_much_is_missing) {
   CHECK_EQ(bench.summary->traffic.packets, 1'000u);
 }
 
+TEST(gaps_stand_in_the_order_of_the_file) {
+  Bench bench;
+  bench.Run(100'000, 2 * kNsPerSec);
+  const auto lose = [&] { bench.pipeline().loss()->SeeHere({.kernel = 5}, bench.pipeline().position()); };
+  for (const uint32_t n : {4u, 8u, 4u}) {
+    bench.Sample(n);
+    bench.Run(100'000, 4 * kNsPerMs);
+    lose();
+    bench.Run(100'000, 4 * kNsPerMs);
+  }
+  bench.Freeze(MakeTap(1), bench.now_ns);
+  bench.Run(100'000, kNsPerMs);
+  bench.Resolve();
+  const auto& gaps = bench.summary->gaps;
+  CHECK_EQ(bench.Missing(GapReason::kKernel, true), 15u);
+  CHECK(gaps.size() >= 6);
+  for (size_t i = 1; i < gaps.size(); ++i) CHECK(gaps[i].from_ns >= gaps[i - 1].from_ns);
+}
+
 // The caller took T, and was held up before its command was seen.
 TEST(what_was_taken_behind_the_freeze_already_counts_one_by_one) {
   Bench bench;

@@ -47,7 +47,7 @@ void OnsetWatch::Begin(int64_t time_ns, const Counts& counts) {
 
 // The clock was set, or this one timestamp is damaged and the next steps back: what is due moves along.
 void OnsetWatch::Step(int64_t time_ns) {
-  if (time_ns < slot_start_ns_) stepped_from_ns_ = slot_start_ns_;
+  stepped_from_ns_ = time_ns < slot_start_ns_ ? slot_start_ns_ : kNever;
   last_raised_ns_ += time_ns - slot_start_ns_;
   packets_.empty_at_ns = bytes_.empty_at_ns = kLongAgo;
 }
