@@ -193,12 +193,13 @@ function wrongHistory(one: Case): string[] {
   }
   if (history.length === 0) return wrong
   if (history.length > 128) wrong.push(`history: ${history.length} packets`)
-  const steps = history.slice(1).map(({ place }, i) => place - (history[i] as Placed).place)
+  // The last one stands for all up to the packet behind it.
+  const steps = frames.slice(1, history.length + 1).map(({ place }, i) => place - (history[i] as Placed).place)
   const said = report.sections[0]?.sampling
   if (!said || said.min < 1 || said.min > said.max) wrong.push(`history: sampling is ${JSON.stringify(said)}`)
   if (said && steps.length > 0) {
     const [min, max] = [Math.min(...steps), Math.max(...steps)]
-    if (said.min > min || said.max < max) {
+    if (said.min !== min || said.max !== max) {
       wrong.push(`history: sampling is ${said.min}…${said.max}, the samples lie ${min}…${max} apart`)
     }
   }
