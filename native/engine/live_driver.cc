@@ -147,7 +147,12 @@ void LiveDriver::OnPacket(const Packet& packet) {
   pipeline_->OnPacket(packet);
 }
 
-void LiveDriver::OnBlock(uintptr_t slot) { pipeline_->loss()->PlaceBySlot(pipeline_->position(), slot); }
+void LiveDriver::OnBlock(uintptr_t slot, uint32_t packets) {
+  pipeline_->loss()->PlaceBySlot(pipeline_->position(), slot);
+  pipeline_->BeginBlock(packets);
+}
+
+void LiveDriver::OnBlockEnd() { pipeline_->EndBlock(); }
 
 void LiveDriver::OnDrops(uint32_t packets, uintptr_t slot, int64_t before_ns) {
   if (slot != 0) {
@@ -212,7 +217,7 @@ bool LiveDriver::ReadInterface() {
 
 void LiveDriver::EndInterval(int64_t now_ns) {
   const bool present = ReadInterface();
-  // libpcap takes the socket's error away when it is asked for packets, so poll() may not have shown it.
+  // The socket's error is taken away when it is asked for packets, so poll() may not have shown it.
   if (!down_ && !(present && interface_.up)) GoDown();
   const int64_t time_ns = RealtimeNs();
   StatsInterval stats =
@@ -305,6 +310,7 @@ void LiveDriver::Cross(Tap* tap) {
 }
 
 void LiveDriver::Attend(int64_t time_ns) {
+  pipeline_->Settle();
   pipeline_->loss()->PlaceByTime(pipeline_->position(), time_ns);
   HandleCommands();
   PlaceSteps(time_ns);

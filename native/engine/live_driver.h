@@ -40,7 +40,8 @@ class LiveDriver : private LiveSource::Sink {
   };
 
   void OnPacket(const Packet& packet) override;
-  void OnBlock(uintptr_t slot) override;
+  void OnBlock(uintptr_t slot, uint32_t packets) override;
+  void OnBlockEnd() override;
   void OnDrops(uint32_t packets, uintptr_t slot, int64_t before_ns) override;
   // Before a packet stamped `time_ns` is taken: losses and boundaries that it shows to be past, and commands.
   void Attend(int64_t time_ns);

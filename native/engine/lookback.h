@@ -39,10 +39,9 @@ class Lookback {
   Lookback(const Config& config, PacketRing* ring, const ScaledTotals* totals, const LossMarks* loss,
            EngineListener* listener);
 
-  // After it was counted and pushed.
-  void OnPacket(const Packet& packet) {
-    if (watch_.Passes(packet.time_ns(), packet.len)) Look(packet);
-  }
+  // For every packet, once it was counted. True: to be shown to Look, once it was pushed.
+  bool Passes(const Packet& packet) { return watch_.Passes(packet.time_ns(), packet.len); }
+  void Look(const Packet& packet);
   // From here on the kernel keeps one of `n` packets.
   void Sample(uint32_t n) { watch_.Sample(n); }
   // A rise is suspected, or what it began with is not all there.
@@ -82,7 +81,6 @@ class Lookback {
 
   // A ring in which a huge packet had no room beside what was held has let go of it.
   bool Kept() const { return kept_ && ring_->holding(); }
-  void Look(const Packet& packet);
   void Act(OnsetWatch::Event event);
   void Suspect(int64_t time_ns, const OnsetWatch::Counts& before);
   void Confirm();

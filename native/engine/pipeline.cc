@@ -13,6 +13,8 @@ namespace {
 const auto kIgnoreSlab = [](Slab*) {};
 // There may be one before each packet, but there is one a block of the kernel's buffer, at most.
 constexpr size_t kMostMarks = 16 * 1024;
+// Packets of 64 bytes in a block of the kernel's buffer: no more are ever put off.
+constexpr size_t kMostPutOff = 1'700;
 // Of what is held around an onset until that is confirmed.
 constexpr size_t kFewestMarks = 2048;
 
@@ -27,15 +29,39 @@ Pipeline::Pipeline(const Config& config, TapQueue* queue, EngineListener* listen
       ring_(config.ring_packets, config.ring_bytes, config.largest_packet),
       loss_(config.unplaced_losses, std::clamp(config.ring_packets + 2, kFewestMarks, kMostMarks)) {
   ring_.set_grower(this);
-  if (config.lookback_ns == 0 || !ring_.ok()) return;
-  lookback_.emplace(Lookback::Config{config.ring_packets, config.ring_bytes, config.largest_packet, config.lookback_ns,
-                                     config.onset, config.on_suspicion},
-                    &ring_, &totals_, &loss_, listener);
+  if (!ring_.ok()) return;
+  if (config.lookback_ns > 0) {
+    lookback_.emplace(Lookback::Config{config.ring_packets, config.ring_bytes, config.largest_packet, config.lookback_ns,
+                                       config.onset, config.on_suspicion},
+                      &ring_, &totals_, &loss_, listener);
+  }
+  if (ring_.max_packets() < kMostPutOff) put_off_.resize(ring_.max_packets());
 }
 
 void Pipeline::OnNewSlab(Slab* slab) {
   for (const auto& tap : taps_) tap->OnNewSlab(slab);
   if (!taps_.empty() && !congested_) congested_ = ring_.Congested();
+}
+
+// Whether the ring has the last of them.
+bool Pipeline::PushPutOff() {
+  const uint64_t kept = std::min<uint64_t>(put_off_count_, ring_.max_packets());
+  if (put_off_count_ > kept) ring_.Skip(put_off_count_ - kept, skipped_ns_);
+  size_t at = put_off_count_ > kept ? put_off_at_ : 0;
+  bool has_last = false;
+  for (uint64_t left = kept; left > 0; --left) {
+    has_last = ring_.Push(put_off_[at]);
+    if (++at == ring_.max_packets()) at = 0;
+  }
+  put_off_count_ = put_off_at_ = 0;
+  skipped_ns_ = INT64_MIN;
+  return has_last;
+}
+
+// A rise that begins here is held from now on.
+void Pipeline::LookAtLast(const Packet& packet) {
+  if (PushPutOff()) lookback_->Look(packet);
+  putting_off_ = !ring_.MustKeepPushing();
 }
 
 // Whether the ring has it.
@@ -83,6 +109,7 @@ bool Pipeline::backlog() const {
 }
 
 Tap* Pipeline::Open(const TapSpec& spec) {
+  putting_off_ = false;
   if (taps_.empty() && !ring_.StartRecording()) {
     TapMessage message;
     message.kind = TapMessage::Kind::kEnd;

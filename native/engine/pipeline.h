@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -39,8 +40,27 @@ class Pipeline : private PacketRing::Grower {
 
   void OnPacket(const Packet& packet) {
     counter_.Count(packet);
+    if (putting_off_) {
+      PutOff(packet);
+      if (lookback_ && lookback_->Passes(packet)) LookAtLast(packet);
+      return;
+    }
     const bool kept = taps_.empty() ? ring_.Push(packet) : RecordPacket(packet);
-    if (kept && lookback_) lookback_->OnPacket(packet);
+    if (lookback_ && lookback_->Passes(packet) && kept) lookback_->Look(packet);
+  }
+  // What the next `packets` point to stays until Settle(). Of more than the ring holds only the last ones are ever copied,
+  // unless somebody wants to see the ring before: that takes a Settle(), too.
+  void BeginBlock(uint32_t packets) {
+    putting_off_ = packets > ring_.max_packets() && ring_.max_packets() <= put_off_.size() && taps_.empty() &&
+                   !ring_.MustKeepPushing();
+  }
+  void EndBlock() {
+    Settle();
+    putting_off_ = false;
+  }
+  // Before anything but OnPacket is called within a block.
+  void Settle() {
+    if (put_off_count_ > 0) PushPutOff();
   }
   // After each batch: what was recorded goes to the writer.
   void EndBatch();
@@ -89,6 +109,16 @@ class Pipeline : private PacketRing::Grower {
   };
   Split SplitAt(int64_t time_ns) const;
   void SampleFrom(uint64_t number, uint32_t n);
+  // In the place of the one that it will overwrite in the ring.
+  void PutOff(const Packet& packet) {
+    Packet& place = put_off_[put_off_at_];
+    if (put_off_count_ >= ring_.max_packets()) skipped_ns_ = std::max(skipped_ns_, place.time_ns());
+    place = packet;
+    ++put_off_count_;
+    if (++put_off_at_ == ring_.max_packets()) put_off_at_ = 0;
+  }
+  bool PushPutOff();
+  void LookAtLast(const Packet& packet);
   bool RecordPacket(const Packet& packet);
   void WaitForWriter();
   void FlushTaps();
@@ -104,6 +134,13 @@ class Pipeline : private PacketRing::Grower {
   std::optional<Lookback> lookback_;
   bool congested_ = false;
   std::vector<std::unique_ptr<Tap>> taps_;
+
+  // Of a block, and not pushed yet: so many, the last ones of which are here, in a circle.
+  bool putting_off_ = false;
+  std::vector<Packet> put_off_;
+  uint64_t put_off_count_ = 0;
+  size_t put_off_at_ = 0;
+  int64_t skipped_ns_ = INT64_MIN;  // the latest of the others
   std::vector<TapMessage> refused_;
 };
 

@@ -192,6 +192,24 @@ void PacketRing::StartAtTail() {
   oldest_ = tail_;
 }
 
+void PacketRing::EvictAll() {
+  if (holding_ && !left_last_) {
+    while (packets_ > 0) EvictOldest();
+    return;
+  }
+  // All that were ever pushed are behind then.
+  evicted_ns_ = newest_ns_;
+  packets_ = bytes_ = 0;
+  StartAtTail();
+}
+
+void PacketRing::Skip(uint64_t packets, int64_t latest_ns) {
+  EvictAll();
+  newest_ns_ = evicted_ns_ = std::max(newest_ns_, latest_ns);
+  pushed_ += packets;
+  tail_.slab->first_offset = Slab::kSize;  // numbers in it go on with the next
+}
+
 bool PacketRing::Push(const Packet& packet) {
   const uint32_t caplen = std::min(packet.caplen, largest_);
   if (pushed_ == stop_ || pushed_bytes_ + caplen > stop_bytes_) StopGrowing();

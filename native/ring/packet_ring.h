@@ -44,6 +44,12 @@ class PacketRing {
   // readers hold every slab.
   [[nodiscard]] bool Push(const Packet& packet);
   uint32_t largest() const { return largest_; }
+  // As if `packets` more had been pushed, the latest of them stamped `latest_ns`, that what is pushed next overwrites, as it
+  // must: it leaves the ring empty. Not while MustKeepPushing().
+  void Skip(uint64_t packets, int64_t latest_ns);
+  // What is pushed is held, or shares a slab with what is.
+  bool MustKeepPushing() const { return holding_ && (growing_ || (!left_last_ && held_last_ == tail_.slab)); }
+  size_t max_packets() const { return max_packets_; }
 
   size_t packets() const { return packets_; }
   uint64_t bytes() const { return bytes_; }  // captured bytes
@@ -107,6 +113,7 @@ class PacketRing {
   bool MakeRoom();
   bool Extend(size_t count);
   void StartAtTail();
+  void EvictAll();
   void Copy(const uint8_t* data, uint32_t size);
   void Retire(Slab* slab);
   void Reclaim(size_t looks);

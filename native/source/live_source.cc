@@ -1,11 +1,13 @@
 #include "source/live_source.h"
 
 #include <linux/filter.h>
+#include <linux/if_ether.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -47,8 +49,6 @@ Status ActivationError(pcap_t* handle, int code, const std::string& device) {
 
 Status LiveSource::Open(const Options& options) {
   options_ = options;
-  block_begins_ = true;
-  block_ = nullptr;
   held_drops_ = 0;
   if (if_nametoindex(options.device.c_str()) == 0) {
     return {Code::kNoSuchDevice, "there is no device \"" + options.device + "\"; there are " + DeviceNames(), ENODEV,
@@ -88,9 +88,14 @@ Status LiveSource::Open(const Options& options) {
   opened_ns_ = RealtimeNs();
   settled_ = false;
   settled_by_ns_ = MonotonicNs() + options.latency_ms * kNsPerMs + kNsPerSec;
-  has_frame_headers_ = std::strstr(pcap_lib_version(), "TPACKET_V3") != nullptr && dlt() != DLT_LINUX_SLL &&
-                       dlt() != DLT_LINUX_SLL2;
+  if ((dlt() == DLT_EN10MB || dlt() == DLT_RAW) && FilteredByKernel()) blocks_.Attach(socket());
   return Status::Ok();
+}
+
+// libpcap runs a program itself that the kernel does not take.
+bool LiveSource::FilteredByKernel() const {
+  socklen_t instructions = 0;
+  return getsockopt(socket(), SOL_SOCKET, SO_GET_FILTER, nullptr, &instructions) == 0 && instructions > 0;
 }
 
 // libpcap drops what goes the other way, and on loopback the copy that was sent, but after the kernel put it into its
@@ -100,14 +105,14 @@ void LiveSource::RefuseOtherDirection() {
   const int fd = pcap_fileno(handle_.get());
   ifreq device = {};
   std::strncpy(device.ifr_name, options_.device.c_str(), IFNAMSIZ - 1);
-  const bool loopback = ioctl(fd, SIOCGIFFLAGS, &device) == 0 && (device.ifr_flags & IFF_LOOPBACK) != 0;
+  loopback_ = ioctl(fd, SIOCGIFFLAGS, &device) == 0 && (device.ifr_flags & IFF_LOOPBACK) != 0;
 #ifdef PACKET_IGNORE_OUTGOING
-  if (options_.direction == Direction::kIn || (loopback && options_.direction == Direction::kBoth)) {
+  if (options_.direction == Direction::kIn || (loopback_ && options_.direction == Direction::kBoth)) {
     const int one = 1;
     setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof one);
   }
 #endif
-  if (options_.direction != Direction::kOut || loopback) return;
+  if (options_.direction != Direction::kOut || loopback_) return;
   // In front of the program that libpcap had the kernel run. Not through libpcap: it would run this one itself, too, over
   // what was taken before, and there the packet type is not to be had.
   std::vector<sock_filter> program(BPF_MAXINSNS);
@@ -129,30 +134,6 @@ int LiveSource::RequiredTimeoutMs() const {
   return timeout == nullptr ? -1 : static_cast<int>(timeout->tv_sec * 1000 + (timeout->tv_usec + 999) / 1000);
 }
 
-struct LiveSource::Delivery {
-  LiveSource* source;
-  Sink* sink;
-  int count = 0;
-  bool block_ended = false;
-};
-
-void LiveSource::OnPcapPacket(u_char* user, const pcap_pkthdr* header, const u_char* data) {
-  Delivery& delivery = *reinterpret_cast<Delivery*>(user);
-  LiveSource* const self = delivery.source;
-  ++delivery.count;
-  FrameHeader found;
-  const FrameHeader* const frame = self->FindFrameHeader(*header, data, &found) ? &found : nullptr;
-  // With nanosecond precision tv_usec holds nanoseconds.
-  const Packet packet = {header->ts.tv_sec, header->ts.tv_usec, header->caplen,
-                         header->len,       data,               self->Outbound(*header, data, frame)};
-  if (self->block_begins_ && frame != nullptr) self->BeginBlock(frame->at, delivery.sink);
-  if (self->settled_ || !self->FromBeforeOpen(packet)) delivery.sink->OnPacket(packet);
-  if (frame != nullptr && frame->frame.tp_next_offset == 0) {
-    delivery.block_ended = true;
-    self->EndBlock(delivery.sink);
-  }
-}
-
 // While libpcap opens a device and sets its filter, the kernel takes some packets and then none: that is not the beginning
 // of a capture without holes. (Should the clock be set back just then, nothing is thrown away for long.)
 bool LiveSource::FromBeforeOpen(const Packet& packet) {
@@ -160,50 +141,97 @@ bool LiveSource::FromBeforeOpen(const Packet& packet) {
   return !settled_;
 }
 
-// The first frame stands right behind the block's own header (linux/if_packet.h, tpacket_block_desc). If libpcap kept the
-// block's first packet back, this one is not where a block begins.
-void LiveSource::BeginBlock(const u_char* frame, Sink* sink) {
-  constexpr size_t kDescription = TPACKET_ALIGN(sizeof(tpacket_block_desc));
-  tpacket_block_desc description;
-  std::memcpy(&description, frame - kDescription, sizeof description);
-  block_begins_ = false;
-  const bool first = reinterpret_cast<uintptr_t>(frame - kDescription) % 4096 == 0 &&
-                     description.hdr.bh1.offset_to_first_pkt == kDescription;
-  block_ = first ? frame - kDescription : nullptr;
-  if (first) sink->OnBlock(reinterpret_cast<uintptr_t>(block_));
-}
-
-// The last packet of its block, which libpcap gives back when this returns; breaking the loop takes effect after that.
-// The kernel drops while all blocks are full, until it gets the one back that it wants to fill next. That is this one, if
-// any: so what it has dropped by now stands right before what this block holds when it comes again.
-void LiveSource::EndBlock(Sink* sink) {
-  const uint32_t drops = held_drops_ + ReadDrops();
-  held_drops_ = 0;
-  if (drops > 0) sink->OnDrops(drops, reinterpret_cast<uintptr_t>(block_), RealtimeNs());
-  block_begins_ = true;
-  pcap_breakloop(handle_.get());
-}
-
 int LiveSource::Dispatch(int most, Sink* sink) {
+  return blocks_.attached() ? DispatchBlocks(most, sink) : DispatchByLibpcap(most, sink);
+}
+
+// The kernel drops while all blocks are full, until it gets the one back that it wants to fill next. That is the one that
+// was handed out, if any: so what it has dropped by then stands right before what this block holds when it comes again.
+int LiveSource::DispatchBlocks(int most, Sink* sink) {
+  int count = 0;
+  while (count < most) {
+    tpacket_block_desc* const block = blocks_.Ready();
+    if (block == nullptr) break;
+    const auto slot = reinterpret_cast<uintptr_t>(block);
+    count += static_cast<int>(block->hdr.bh1.num_pkts);
+    sink->OnBlock(slot, block->hdr.bh1.num_pkts);
+    HandOut(block, sink);
+    sink->OnBlockEnd();
+    const uint32_t before = held_drops_ + ReadDrops();
+    if (before > 0) sink->OnDrops(before, slot, 0);
+    blocks_.Release();
+    // Dropped in the moment until the block was given back. Or, as this thread was held up, after the kernel had filled it
+    // again and wanted the one behind it.
+    held_drops_ = ReadDrops();
+    if (held_drops_ == 0 || BlockRing::Taken(block)) continue;
+    sink->OnDrops(held_drops_, slot, 0);
+    held_drops_ = 0;
+  }
+  if (count > 0) return count;
+  int error = 0;
+  socklen_t size = sizeof error;
+  return getsockopt(socket(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0 ? 0 : -1;
+}
+
+// What goes the other way, and on loopback the copy that was sent, may be in the buffer (RefuseOtherDirection).
+void LiveSource::HandOut(tpacket_block_desc* block, Sink* sink) {
+  constexpr size_t kAddress = TPACKET_ALIGN(sizeof(tpacket3_hdr));
+  const bool wants_in = options_.direction != Direction::kOut;
+  const bool wants_out = options_.direction != Direction::kIn && !loopback_;
+  auto* at = reinterpret_cast<uint8_t*>(block) + block->hdr.bh1.offset_to_first_pkt;
+  for (uint32_t left = block->hdr.bh1.num_pkts; left > 0; --left) {
+    const auto& frame = *reinterpret_cast<const tpacket3_hdr*>(at);
+    uint8_t* const data = at + frame.tp_mac;
+    const bool outbound = reinterpret_cast<const sockaddr_ll*>(at + kAddress)->sll_pkttype == PACKET_OUTGOING;
+    at += frame.tp_next_offset;
+    if (outbound ? !wants_out : !wants_in) continue;
+    Packet packet = {frame.tp_sec, frame.tp_nsec, frame.tp_snaplen, frame.tp_len, data, outbound};
+    if ((frame.tp_status & TP_STATUS_VLAN_VALID) != 0) PutTagBack(frame, &packet);
+    packet.caplen = std::min(packet.caplen, options_.snaplen);
+    if (settled_ || !FromBeforeOpen(packet)) sink->OnPacket(packet);
+  }
+}
+
+// The kernel takes the VLAN tag out of the packet's bytes. libpcap has it leave room for one before them.
+void LiveSource::PutTagBack(const tpacket3_hdr& frame, Packet* packet) const {
+  constexpr uint32_t kAddresses = 2 * ETH_ALEN;
+  constexpr uint32_t kTag = 4;
+  if (dlt() != DLT_EN10MB || packet->caplen < kAddresses) return;
+  auto* const data = const_cast<uint8_t*>(packet->data) - kTag;
+  const bool has_type = (frame.tp_status & TP_STATUS_VLAN_TPID_VALID) != 0;
+  const uint16_t tag[] = {htons(has_type ? frame.hv1.tp_vlan_tpid : uint16_t{ETH_P_8021Q}),
+                          htons(static_cast<uint16_t>(frame.hv1.tp_vlan_tci))};
+  std::memmove(data, packet->data, kAddresses);
+  std::memcpy(data + kAddresses, tag, sizeof tag);
+  packet->data = data;
+  packet->caplen += kTag;
+  packet->len += kTag;
+}
+
+struct LiveSource::Delivery {
+  LiveSource* source;
+  Sink* sink;
+  int count = 0;
+};
+
+void LiveSource::OnPcapPacket(u_char* user, const pcap_pkthdr* header, const u_char* data) {
+  Delivery& delivery = *reinterpret_cast<Delivery*>(user);
+  LiveSource* const self = delivery.source;
+  ++delivery.count;
+  // With nanosecond precision tv_usec holds nanoseconds.
+  const Packet packet = {header->ts.tv_sec, header->ts.tv_usec, header->caplen,
+                         header->len,       data,               self->Outbound(*header, data)};
+  if (self->settled_ || !self->FromBeforeOpen(packet)) delivery.sink->OnPacket(packet);
+}
+
+int LiveSource::DispatchByLibpcap(int most, Sink* sink) {
   Delivery delivery = {.source = this, .sink = sink};
   const int64_t begun_ns = RealtimeNs();
   const int count = pcap_dispatch(handle_.get(), most, &OnPcapPacket, reinterpret_cast<u_char*>(&delivery));
-  if (delivery.block_ended && block_ != nullptr) {
-    // Dropped in the moment until the block was given back. Or, as this thread was held up, after the kernel had filled it
-    // again and wanted the one behind it.
-    const uint32_t drops = ReadDrops();
-    const auto* block = reinterpret_cast<const tpacket_block_desc*>(block_);
-    const bool filled_again =
-        (__atomic_load_n(&block->hdr.bh1.block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER) != 0;
-    if (filled_again) {
-      held_drops_ += drops;
-    } else if (drops > 0) {
-      sink->OnDrops(drops, reinterpret_cast<uintptr_t>(block_), begun_ns);
-    }
-  } else if (delivery.count > 0 && !(has_frame_headers_ && block_ != nullptr)) {
+  if (delivery.count > 0) {
     if (const uint32_t drops = ReadDrops(); drops > 0) sink->OnDrops(drops, 0, begun_ns);
   }
-  return count < 0 && count != PCAP_ERROR_BREAK ? -1 : delivery.count;
+  return count < 0 ? -1 : delivery.count;
 }
 
 // Since the last call; as pcap_stats(), which sums them up in 32 bits.
@@ -213,45 +241,9 @@ uint32_t LiveSource::ReadDrops() {
   return getsockopt(pcap_fileno(handle_.get()), SOL_PACKET, PACKET_STATISTICS, &stats, &size) == 0 ? stats.tp_drops : 0;
 }
 
-// libpcap does not hand it out, but it stands before the packet in the block. Its distance is a constant of the device but
-// for VLAN tags, and each guess is verified by what the header says of itself: its offset to the packet, its length and
-// its time.
-bool LiveSource::FindFrameHeader(const pcap_pkthdr& header, const u_char* data, FrameHeader* found) {
-  if (!has_frame_headers_) return false;
-  const auto look = [&](uint32_t offset, uint32_t inserted) {
-    tpacket3_hdr& frame = found->frame;
-    std::memcpy(&frame, data - offset, sizeof frame);
-    if (frame.tp_mac != offset + inserted || frame.tp_len + inserted != header.len ||
-        frame.tp_sec != static_cast<uint32_t>(header.ts.tv_sec) ||
-        frame.tp_nsec != static_cast<uint32_t>(header.ts.tv_usec)) {
-      return false;
-    }
-    found->at = data - offset;
-    std::memcpy(&found->address, data - offset + TPACKET_ALIGN(sizeof frame), sizeof found->address);
-    return true;
-  };
-  if (frame_offset_ != 0 && look(frame_offset_, 0)) return true;
-  // Packets start 16 or more bytes behind the headers, less the link-layer header's length, more what libpcap reserves
-  // for a tag; a tag that libpcap put back stands 4 bytes before where the kernel left the packet.
-  constexpr uint32_t kVlanTag = 4;
-  constexpr uint32_t kHeaders = TPACKET_ALIGN(TPACKET_ALIGN(sizeof(tpacket3_hdr)) + sizeof(sockaddr_ll) + 16);
-  for (const uint32_t reserve : {kVlanTag, 0u}) {
-    for (const uint32_t link_header : {14u, 0u, 18u, 22u, 26u}) {
-      const uint32_t offset = kHeaders + reserve - link_header;
-      for (const uint32_t inserted : {0u, kVlanTag}) {
-        if (!look(offset - inserted, inserted)) continue;
-        if (inserted == 0) frame_offset_ = offset;
-        return true;
-      }
-    }
-  }
-  return false;
-}
-
-bool LiveSource::Outbound(const pcap_pkthdr& header, const u_char* data, const FrameHeader* frame) const {
+bool LiveSource::Outbound(const pcap_pkthdr& header, const u_char* data) const {
   if (options_.direction != Direction::kBoth) return options_.direction == Direction::kOut;
-  if (frame != nullptr) return frame->address.sll_pkttype == PACKET_OUTGOING;
-  // Cooked link types carry it in their own header.
+  // Cooked link types carry it in their own header. Of others that libpcap reads nobody says it.
   if (dlt() == DLT_LINUX_SLL) return header.caplen >= 2 && data[1] == PACKET_OUTGOING;
   if (dlt() == DLT_LINUX_SLL2) return header.caplen >= 11 && data[10] == PACKET_OUTGOING;
   return false;

@@ -6,14 +6,16 @@
 #include <string>
 
 #include "base/status.h"
+#include "source/block_ring.h"
 #include "source/filter.h"
 #include "source/packet.h"
 
 namespace pcap_ring {
 
-// A device, read through libpcap: TPACKET_V3 in blocks (never immediate mode, which would fall back to V2 at ten times
+// A device, opened through libpcap: TPACKET_V3 in blocks (never immediate mode, which would fall back to V2 at ten times
 // the cost), non-blocking, with a filter program in the kernel even where everything is accepted, because only a program
-// makes the kernel cut packets to `snaplen`. Owned and called by the capture thread.
+// makes the kernel cut packets to `snaplen`. Blocks of the usual link types are read in place; of others, where libpcap has
+// to put something together, through libpcap. Owned and called by the capture thread.
 class LiveSource {
  public:
   struct Options {
@@ -28,8 +30,10 @@ class LiveSource {
   class Sink {
    public:
     virtual void OnPacket(const Packet& packet) = 0;
-    // A block of the kernel's buffer begins with the next packet. Blocks come round: `slot` tells them apart.
-    virtual void OnBlock(uintptr_t slot) = 0;
+    // A block of the kernel's buffer begins with the next packet, with at most so many. Blocks come round: `slot` tells them
+    // apart. What its packets point to stays until OnBlockEnd.
+    virtual void OnBlock(uintptr_t slot, uint32_t packets) = 0;
+    virtual void OnBlockEnd() = 0;
     // The kernel dropped `packets` for want of room, right before it began to fill the block that is the next to come in
     // this `slot`; or (0: blocks are not to be seen) about `before_ns`.
     virtual void OnDrops(uint32_t packets, uintptr_t slot, int64_t before_ns) = 0;
@@ -41,7 +45,10 @@ class LiveSource {
   // kPermission, kNoSuchDevice, kDeviceDown, kBadFilter, or kKernel. A device that does not exist is found out even
   // without the permission to capture.
   Status Open(const Options& options);
-  void Close() { handle_.reset(); }
+  void Close() {
+    blocks_.Detach();
+    handle_.reset();
+  }
   bool open() const { return handle_ != nullptr; }
 
   int fd() const { return pcap_get_selectable_fd(handle_.get()); }
@@ -49,8 +56,8 @@ class LiveSource {
   // Milliseconds after which the descriptor must be looked at although poll() is silent; -1 for never.
   int RequiredTimeoutMs() const;
 
-  // Hands out at most `most` packets, and no more than one block of the kernel's buffer has. How many there were; 0 when
-  // the kernel's buffer is empty; -1 when the device fails.
+  // Hands out about `most` packets: the block that they end in is handed out whole. How many there were; 0 when the
+  // kernel's buffer is empty; -1 when the device fails.
   int Dispatch(int most, Sink* sink);
 
   int dlt() const { return pcap_datalink(handle_.get()); }
@@ -59,28 +66,22 @@ class LiveSource {
 
  private:
   struct Delivery;
+  bool FilteredByKernel() const;
   uint32_t ReadDrops();
   void RefuseOtherDirection();
   bool FromBeforeOpen(const Packet& packet);
-  void BeginBlock(const u_char* frame, Sink* sink);
-  void EndBlock(Sink* sink);
+  int DispatchBlocks(int most, Sink* sink);
+  void HandOut(tpacket_block_desc* block, Sink* sink);
+  void PutTagBack(const tpacket3_hdr& frame, Packet* packet) const;
+  int DispatchByLibpcap(int most, Sink* sink);
   static void OnPcapPacket(u_char* user, const pcap_pkthdr* header, const u_char* data);
-  // The kernel's own header of a packet, with the sockaddr_ll that follows it.
-  struct FrameHeader {
-    const u_char* at;
-    tpacket3_hdr frame;
-    sockaddr_ll address;
-  };
-  bool FindFrameHeader(const pcap_pkthdr& header, const u_char* data, FrameHeader* found);
-  bool Outbound(const pcap_pkthdr& header, const u_char* data, const FrameHeader* frame) const;
+  bool Outbound(const pcap_pkthdr& header, const u_char* data) const;
 
   Options options_;
   PcapHandle handle_;
   uint32_t linktype_ = 1;
-  bool has_frame_headers_ = false;  // V3, and not a cooked device, where libpcap's header stands in between
-  uint32_t frame_offset_ = 0;       // from the kernel's frame header to the packet, as last seen
-  bool block_begins_ = true;        // with the next packet
-  const u_char* block_ = nullptr;   // the block that is being handed out; nullptr: not known
+  BlockRing blocks_;          // not attached: libpcap reads
+  bool loopback_ = false;
   uint32_t held_drops_ = 0;         // seen, and to be told of with the next block
   bool settled_ = false;            // what was taken before the filter was there is through
   int64_t opened_ns_ = 0;

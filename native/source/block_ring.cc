@@ -1,0 +1,39 @@
+#include "source/block_ring.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <cstdio>
+
+namespace pcap_ring {
+
+// libpcap does not say where its mapping is; the system does.
+bool BlockRing::Attach(int socket) {
+  blocks_ = next_ = 0;
+  int version = -1;
+  socklen_t size = sizeof version;
+  struct stat file;
+  if (getsockopt(socket, SOL_PACKET, PACKET_VERSION, &version, &size) != 0 || version != TPACKET_V3) return false;
+  if (fstat(socket, &file) != 0) return false;
+  FILE* maps = std::fopen("/proc/self/maps", "re");
+  if (maps == nullptr) return false;
+  char line[512];
+  while (blocks_ == 0 && std::fgets(line, sizeof line, maps) != nullptr) {
+    unsigned long begin, end, inode;
+    unsigned major, minor;
+    if (std::sscanf(line, "%lx-%lx %*s %*x %x:%x %lu", &begin, &end, &major, &minor, &inode) != 5) continue;
+    if (inode != file.st_ino || makedev(major, minor) != file.st_dev || (end - begin) % kBlockSize != 0) continue;
+    begin_ = reinterpret_cast<uint8_t*>(begin);
+    blocks_ = (end - begin) / kBlockSize;
+  }
+  std::fclose(maps);
+  return blocks_ > 0;
+}
+
+void BlockRing::Release() {
+  __atomic_store_n(&At(next_)->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+  next_ = next_ + 1 < blocks_ ? next_ + 1 : 0;
+}
+
+}  // namespace pcap_ring
