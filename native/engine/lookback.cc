@@ -47,9 +47,11 @@ constexpr double kFarAbove = 2;
 constexpr int kFewestSlots = 3;  // that tell of growth
 // A rate at the threshold is suspected within some 40 packets; an edge that lies further back than this is none.
 constexpr size_t kLatestSuspicion = 112;
-// A slower ramp: over the packets seen before the change, if they are so many, the rate was this share of the threshold already.
+// A slower ramp: over the packets seen before the change, if they are so many, the rate had come half the way to the threshold
+// already; and it did not become so many times that in one slot.
 constexpr size_t kFewestBefore = 128;
-constexpr double kRaisedBefore = 0.5;
+constexpr double kHalfTheWay = 0.5;
+constexpr double kFarAboveBefore = 8;
 
 double Of(const OnsetWatch::Rates& rates, Measure measure) {
   return measure == Measure::kPackets ? rates.packets : rates.bytes;
@@ -161,8 +163,8 @@ void Lookback::See(uint64_t first, uint64_t end) {
     seen = {time_ns, time_ns, header.len};
     if (number > first) {
       const Seen& last = *(&seen - 1);
-      seen.scaled_ns =
-          last.scaled_ns + (time_ns - last.time_ns) / static_cast<int64_t>(loss_->sampling().OneOf(number - 1));
+      const int64_t gap_ns = OnsetWatch::IsStep(time_ns - last.time_ns) ? 0 : time_ns - last.time_ns;
+      seen.scaled_ns = last.scaled_ns + gap_ns / static_cast<int64_t>(loss_->sampling().OneOf(number - 1));
     }
     walker.Skip(header, kIgnoreSlab);
   }
@@ -271,9 +273,14 @@ double Lookback::RateOf(size_t first, size_t last) const {
 bool Lookback::HasEdge(size_t at, size_t before) const {
   const Measure measure = watch_.measure();
   const double threshold = Of(watch_.threshold(), measure);
+  const double baseline = Of(watch_.baseline(), measure);
   // An edge would have been suspected long before, or the rate had come half the way before it.
   if (at + kLatestSuspicion < before) return false;
-  if (at >= kFewestBefore && RateOf(0, at) >= threshold * kRaisedBefore) return false;
+  const double rate_before = at >= kFewestBefore ? RateOf(0, at) : 0;
+  if (rate_before >= baseline + (threshold - baseline) * kHalfTheWay &&
+      Of(watch_.first_rate(), measure) < rate_before * kFarAboveBefore && watch_.steepest() < kFarAboveBefore) {
+    return false;
+  }
 
   size_t last = std::min(at + kEdgePackets, seen_count_ - 1);
   while (last + 1 < seen_count_ && seen_[last].scaled_ns - seen_[at].scaled_ns < kEdgeNs) ++last;

@@ -134,6 +134,7 @@ void Tap::Record(const Packet& packet, Cursor at, bool congested, const LossMark
   } else {
     any_packet_ = true;
     loss_first_ = loss;
+    passed_over_ = 0;  // before the file's first packet nothing is missing
   }
   unplaced_writer_loss_ = 0;
   loss_last_ = loss;

@@ -60,13 +60,14 @@ class Input {
 // What was found whole.
 class Finds {
  public:
-  explicit Finds(const ScanSpec& spec) : spec_(spec) { scan_.tally = Tally(spec.onset_ns); }
+  explicit Finds(const ScanSpec& spec) : spec_(spec) {}
 
   CaptureScan* scan() { return &scan_; }
   void Head(uint32_t linktype, uint32_t snaplen, Precision precision) {
     scan_.linktype = linktype;
     scan_.snaplen = snaplen;
     scan_.precision = precision;
+    scan_.tally = Tally(spec_.onset_ns, precision);
     const PcapHandle dead = OpenDead(linktype, RecordingReader::kMaxCaplen);
     scan_.traffic = std::make_unique<FileTraffic>(linktype, precision, spec_.frozen_ns);
     counter_.emplace(dead != nullptr ? pcap_datalink(dead.get()) : -1);

@@ -36,7 +36,7 @@ void Recording::Fail(Status status) {
 Status Recording::Begin(int64_t frozen_ns, const BeforeFreeze& before) {
   frozen_ns_ = frozen_ns;
   before_ = before;
-  tally_ = safe_tally_ = Tally(before_.OnsetOr(spec_.since_ns));
+  tally_ = safe_tally_ = Tally(before_.OnsetOr(spec_.since_ns), facts_.precision);
   last_sync_ns_ = MonotonicNs();
   if (WantsReport()) {
     head_ = ReportHead(spec_, facts_, frozen_ns);

@@ -87,7 +87,7 @@ void WriteCoverage(JsonWriter* json, const RecordingSpec& spec, Precision precis
   const uint64_t before = onset ? tally.before_onset() : 0;
   json->Key("preOnsetPackets").Uint(before);
   json->Key("preOnsetSpan");
-  json->Double(before > 0 ? Ms(std::max<int64_t>(0, onset_ns - tally.first_ns())) : 0);
+  json->Double(before > 0 ? Ms(tally.before_onset_ns()) : 0);
   // Of a recovered file nobody knows what was lost.
   json->Key("complete").Bool(!recovered && summary.gaps.empty());
   json->Key("gaps").BeginArray();

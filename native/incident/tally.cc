@@ -5,6 +5,7 @@
 namespace pcap_ring {
 
 void Tally::Add(Section section, int64_t time_ns, uint32_t len) {
+  time_ns = CutTime(time_ns, precision_);
   if (Begins(section)) {
     sections_.push_back({section, 0, 0, time_ns, time_ns, packets_ + 1});
   }

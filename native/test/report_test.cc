@@ -33,6 +33,19 @@ TEST(gaps_as_they_were_seen) {
                        "\"packets\":7,\"exact\":true,\"reason\":\"kernel\"}]"));
 }
 
+// What the file cannot tell apart is not told apart.
+TEST(times_are_those_of_the_file) {
+  for (const Precision precision : {Precision::kMicro, Precision::kNano}) {
+    Tally tally(kT + 10'500, precision);
+    for (const int64_t ns : {9'100, 10'400, 10'300, 10'900}) tally.Add(Section::kPreBuffer, kT + ns, 100);
+    const bool nano = precision == Precision::kNano;
+    CHECK_EQ(tally.before_onset(), nano ? 3u : 1u);
+    CHECK_EQ(tally.before_onset_ns(), nano ? 1'400 : 1'000);
+    CHECK_EQ(tally.back_steps(), nano ? 1u : 0u);
+    CHECK_EQ(tally.from_ns(), kT + (nano ? 9'100 : 9'000));
+  }
+}
+
 }  // namespace
 }  // namespace pcap_ring
 

@@ -227,6 +227,16 @@ OnsetWatch::Rates OnsetWatch::MeanOf(int first, int end) const {
   return mean;
 }
 
+double OnsetWatch::steepest() const {
+  double most = 1;
+  for (int i = first_of_run_ + 1; i < slot_count_; ++i) {
+    const bool packets = measure_ == Measure::kPackets;
+    const double before = packets ? slots_[i - 1].packets : slots_[i - 1].bytes;
+    most = std::max(most, (packets ? slots_[i].packets : slots_[i].bytes) / before);
+  }
+  return most;
+}
+
 // Learned a second late, once there is a baseline: else a rise that takes seconds would lift what it is measured by.
 void OnsetWatch::SeeCalm(const Rates& rates, int64_t length_ns) {
   const int64_t lesson_ns = std::min(length_ns, lesson_left_ns_);

@@ -80,8 +80,9 @@ class OnsetWatch {
     // And back to where it was before a step back: one damaged timestamp, or a clock that was set by mistake.
     const bool returns = forward_ns > kStepBackNs && stepped_from_ns_ != kNever &&
                          time_ns >= stepped_from_ns_ - kStepBackNs && time_ns - stepped_from_ns_ <= kStepBackNs;
-    return forward_ns < -kStepBackNs || forward_ns > kStepForwardNs || returns;
+    return IsStep(forward_ns) || returns;
   }
+  static bool IsStep(int64_t forward_ns) { return forward_ns < -kStepBackNs || forward_ns > kStepForwardNs; }
   // A confirmed rise lasts: the rate is still raised.
   bool rising() const { return state_ == State::kRisen && raised_; }
   // Until when a confirmed rise is remembered, if nothing more comes.
@@ -98,6 +99,7 @@ class OnsetWatch {
   Rates early_rate() const { return MeanOf(first_of_run_, first_of_run_ + HalfOfRun()); }
   Rates late_rate() const { return MeanOf(slot_count_ - HalfOfRun(), slot_count_); }
   const Rates& first_rate() const { return slots_[std::min(first_of_run_, slot_count_ - 1)]; }
+  double steepest() const;  // how many times what it was the rate became from one slot to the next
   const Rates& last_rate() const { return slots_[slot_count_ - 1]; }
 
  private:

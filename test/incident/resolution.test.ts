@@ -100,6 +100,8 @@ test('reserve keeps that many packets of the cap free for it', async (t) => {
   t.strictSame(sectionCounts(await small.finished), { 'pre-buffer': 200, resolution: 100 })
   const tiny = await resolved(t, { file: fast, cap: { packets: 60 }, resolution: { reserve: true } })
   t.strictSame(sectionCounts(await tiny.finished), { resolution: 60 })
+  // What passed before the file's first packet is not missing in it.
+  t.match((await tiny.finished).coverage, { complete: true, gaps: [] })
 })
 
 test('at the end of the recording there is none, and what there is of it counts', async (t) => {

@@ -1,0 +1,125 @@
+// A flood on top of traffic that had grown before, short of a rise, or whose clock had stepped: it has an edge all the same.
+
+import { test } from 'tap'
+
+import type { IncidentReport, PcapRingOptions } from '../../src/index.js'
+import { frozenAt, inSection, usInto } from '../support/freezes.js'
+import { arrivals, type Spacing } from '../support/generate.js'
+import { judgeOnset, placed } from '../support/onset-evidence.js'
+import { random, seed } from '../support/random.js'
+import { type Recording, recordingOfStreams } from '../support/streams.js'
+
+interface Before {
+  /** Packets a second until 20 s, and until the flood begins. */
+  calm: number
+  raised: number
+  /** Seconds. */
+  raisedFor: number
+  size?: number
+  flood: number
+  floodSize?: number
+  onset?: PcapRingOptions['onset']
+}
+
+const cases: Before[] = [
+  { calm: 100, raised: 600, raisedFor: 5, flood: 50_000 },
+  { calm: 100, raised: 600, raisedFor: 0.6, flood: 50_000 },
+  { calm: 10, raised: 700, raisedFor: 5, flood: 100_000 },
+  { calm: 1_000, raised: 2_500, raisedFor: 1, flood: 100_000 },
+  // A download, and a flood of large packets.
+  { calm: 100, raised: 500, raisedFor: 5, size: 1_514, flood: 20_000, floodSize: 1_400 },
+  // The calm itself is more than half of the threshold.
+  { calm: 1_000, raised: 1_000, raisedFor: 1, flood: 2_000, onset: { factor: 1.5 } },
+  { calm: 1_000, raised: 1_000, raisedFor: 1, flood: 19_000, onset: { factor: 1.5 } },
+  { calm: 1_000, raised: 1_000, raisedFor: 1, flood: 19_000, onset: { factor: 2 } },
+]
+
+const begins = 20
+
+function recordingOf(
+  { calm, raised, raisedFor, size = 64, flood, floodSize = 64 }: Before,
+  spacing: Spacing,
+): Recording {
+  const next = random(calm + raised + flood)
+  const length = begins + raisedFor + 0.7
+  const rate = (time: number): number => (time < begins ? calm : raised)
+  return recordingOfStreams(
+    { times: arrivals({ pps: rate, for: length, spacing, next }), size },
+    { times: arrivals({ pps: flood, from: begins + raisedFor, for: 0.7, spacing, next }), size: floodSize },
+  )
+}
+
+/** How it is not kept as it began. */
+function wrongOnset(report: IncidentReport, recording: Recording): string[] {
+  const { frames } = placed(report, recording.truth)
+  const first = recording.truth.findIndex(({ stream }) => stream === 'flood')
+  const before = inSection(frames, 'pre-buffer')
+  const wrong: string[] = []
+  const at = report.coverage.onsetAt
+  const off =
+    at === null
+      ? Infinity
+      : usInto(recording, at) -
+        Number(((recording.truth[first]?.time ?? 0n) - (recording.truth[0]?.time ?? 0n)) / 1_000n)
+  if (Math.abs(off) > 20_000) wrong.push(`the onset is ${off} µs off`)
+  if (before.length !== 500) wrong.push(`${before.length} packets before it`)
+  if (before.filter(({ stream }) => stream === 'flood').length > 50) wrong.push('they are of the flood')
+  return wrong
+}
+
+for (const one of cases) {
+  for (const spacing of ['even', 'poisson'] as Spacing[]) {
+    const { calm, raised, raisedFor, flood, onset } = one
+    const name = `${calm} pps, ${raised} for ${raisedFor} s, and ${flood} on top, ${spacing}${onset ? `, factor ${onset.factor}` : ''}`
+    test(name, async (t) => {
+      t.comment(`PCAP_RING_SEED=${seed}`)
+      const recording = recordingOf(one, spacing)
+      const { reports, onsets } = await frozenAt(t, recording, [begins + raisedFor + 0.5], {
+        cap: { packets: 1_300 },
+        ...(onset && { onset }),
+      })
+      const [report] = reports as [IncidentReport]
+      const asked = { cap: { packets: 1_300 }, statsInterval: 50 }
+      t.strictSame(judgeOnset(report, recording.truth, asked), [], 'as the contract says')
+      t.equal(onsets.length, 1, 'one event')
+      t.strictSame(wrongOnset(report, recording), [])
+    })
+  }
+}
+
+// By less and by more than what is looked at of the calm before a suspicion spans, which is some three seconds here.
+for (const back of [2, 3, 5, 60]) {
+  test(`the clock is set back ${back} s half a second before the flood`, async (t) => {
+    const calm = { times: arrivals({ pps: 100, for: begins + 2 }) }
+    const recording = recordingOfStreams(calm, { times: arrivals({ pps: 20_000, from: begins, for: 2 }) })
+    const { file, truth } = recording
+    const set = (truth[0]?.time ?? 0n) + BigInt((begins - 0.5) * 1e9)
+    for (let [i, at] = [0, 24]; i < truth.length; at += 16 + file.readUInt32LE(at + 8), ++i) {
+      if ((truth[i]?.time ?? 0n) >= set) file.writeUInt32LE(file.readUInt32LE(at) - back, at)
+    }
+    const { reports, onsets } = await frozenAt(t, recording, [2 * begins])
+    const [report] = reports as [IncidentReport]
+    t.equal(onsets.length, 1, 'one event')
+    t.match(report.sections, [
+      { name: 'pre-buffer', packets: 500 },
+      { name: 'onset', packets: 500 },
+    ])
+    const { frames } = placed(report, truth)
+    const first = truth.findIndex(({ stream }) => stream === 'flood')
+    t.ok(Math.abs((inSection(frames, 'onset')[0]?.place ?? 0) - first) < 50, 'which begins with the flood')
+  })
+}
+
+test('of one damaged timestamp before the flood, wherever it stands, nothing follows', async (t) => {
+  const calm = { times: arrivals({ pps: 100, for: begins + 1 }) }
+  const recording = recordingOfStreams(calm, { times: arrivals({ pps: 20_000, from: begins, for: 1 }) })
+  const first = recording.truth.findIndex(({ stream }) => stream === 'flood')
+  // Where what is looked at of the calm begins.
+  for (let back = 280; back <= 330; ++back) {
+    const file = Buffer.from(recording.file)
+    const at = 24 + (first - back) * 80
+    file.writeUInt32LE(file.readUInt32LE(at) + 2 * 86_400, at)
+    const { onsets } = await frozenAt(t, { file, truth: recording.truth }, [begins + 0.5])
+    t.equal(onsets.length, 1, `${back} packets before it`)
+  }
+})
