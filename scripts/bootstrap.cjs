@@ -81,31 +81,51 @@ const testTools = [
   { name: 'setpriv', package: 'util-linux', present: () => inPath('setpriv') && inPath('unshare') },
 ]
 
-function needSystemPackages({ forTests = false } = {}) {
-  const missing = [...buildTools, ...(forTests ? testTools : [])].filter((tool) => !tool.present())
-  if (missing.length === 0) return
-  const names = missing.map((tool) => tool.name).join(', ')
-  const install = ['install', '-y', '--no-install-recommends', ...missing.map((tool) => tool.package)]
+/** Installs packages of the system, or says what to do so that they are. */
+function installPackages(packages) {
+  const install = ['install', '-y', '--no-install-recommends', ...packages]
   if (!inPath('apt-get')) {
-    fail(
-      `missing: ${names}. This is not Debian or Ubuntu: please install them with your package manager, then try again.`,
-    )
+    return {
+      ok: false,
+      why: 'This is not Debian or Ubuntu: please install them with your package manager, then try again.',
+    }
   }
   if (!isRoot) {
-    fail(
-      `missing: ${names}. Please run this, then try again:\n\n  sudo apt-get update && sudo apt-get ${install.join(' ')}\n`,
-    )
+    return {
+      ok: false,
+      why: `Please run this, then try again:\n\n  sudo apt-get update && sudo apt-get ${install.join(' ')}\n`,
+    }
   }
-  say(`installing ${missing.map((tool) => tool.package).join(' ')}`)
+  say(`installing ${packages.join(' ')}`)
   const env = { DEBIAN_FRONTEND: 'noninteractive' }
   const haveLists = filesUnder('/var/lib/apt/lists', (name) => name.includes('_Packages')).length > 0
   // Lists may be there but old, naming versions that are gone: a failed install is worth one update and a second try.
-  if (haveLists && run('apt-get', install, { env }).ok) return
-  must('apt-get update', 'apt-get', ['update'], { env })
-  must('apt-get install', 'apt-get', install, { env })
+  if (haveLists && run('apt-get', install, { env }).ok) return { ok: true, why: '' }
+  for (const args of [['update'], install]) {
+    const { ok, why } = run('apt-get', args, { env })
+    if (!ok) return { ok, why: `apt-get ${args.join(' ')} failed (${why}).` }
+  }
+  return { ok: true, why: '' }
+}
+
+function needSystemPackages({ forTests = false } = {}) {
+  const missing = [...buildTools, ...(forTests ? testTools : [])].filter((tool) => !tool.present())
+  if (missing.length === 0) return
+  const { ok, why } = installPackages(missing.map((tool) => tool.package))
+  if (!ok) fail(`missing: ${missing.map((tool) => tool.name).join(', ')}. ${why}`)
 }
 
 // --- node_modules ----------------------------------------------------------------------------------------------------
+
+/** Runs the npm that runs us, or that is in the path. */
+function npm(args, options = {}) {
+  const itself = process.env.npm_execpath
+  // `omit` is reset, since a host with NODE_ENV=production would leave the compiler and the test runner out.
+  const env = { npm_config_omit: '', NODE_ENV: 'development' }
+  return itself?.endsWith('.js')
+    ? run(process.execPath, [itself, ...args], { ...options, env })
+    : run('npm', args, { ...options, env })
+}
 
 function needNodeModules() {
   const stamp = at('node_modules', '.pcap-ring-stamp')
@@ -114,11 +134,8 @@ function needNodeModules() {
   say('installing node_modules (npm ci)')
   // Without scripts: our own install script would compile the addon before its headers and tools were looked for.
   const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund']
-  const npm = process.env.npm_execpath
-  // `omit` is reset, since a host with NODE_ENV=production would leave the compiler and the test runner out.
-  const env = { npm_config_omit: '', NODE_ENV: 'development' }
-  if (npm?.endsWith('.js')) must('npm ci', process.execPath, [npm, ...args], { env })
-  else must('npm ci', 'npm', args, { env })
+  const { ok, why } = npm(args)
+  if (!ok) fail(`npm ci failed (${why}): npm ${args.join(' ')}`)
   fs.writeFileSync(stamp, wanted)
 }
 
@@ -207,9 +224,12 @@ module.exports = {
   say,
   fail,
   findCaptures,
+  inPath,
+  installPackages,
   run,
   must,
   nodeDir,
+  npm,
   needAddon,
   needEverything,
   needLib,

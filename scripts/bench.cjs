@@ -1,0 +1,15 @@
+// `npm run bench`: makes a fresh clone runnable, compiles the bench, and runs it with the arguments given.
+'use strict'
+
+const { spawn } = require('node:child_process')
+const { at, must, needEverything } = require('./bootstrap.cjs')
+
+needEverything()
+must('tsc', process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', at('bench/tsconfig.json')])
+
+// A terminal sends Ctrl-C to the bench as well; it removes what it made, and we wait for that.
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => signal === 'SIGTERM' && bench.kill(signal))
+const bench = spawn(process.execPath, [at('build/bench/js/bench/main.js'), ...process.argv.slice(2)], {
+  stdio: 'inherit',
+})
+bench.on('exit', (code) => process.exit(code ?? 1))
