@@ -78,17 +78,22 @@ async function ring({ kind, device, directory, root }: HostConfig): Promise<Capt
   }
 }
 
+/** npm cap writes packets into a buffer without a reference to it: collected, it would be the end of the process. */
+const held: Buffer[] = []
+
 function cap({ device }: HostConfig): Capture {
   interface Cap extends NodeJS.EventEmitter {
     open(device: string, filter: string, bufferSize: number, packet: Buffer): string
   }
   const { Cap } = require('cap') as { Cap: new () => Cap }
   const session = new Cap()
+  const packet = Buffer.alloc(65_535)
+  held.push(packet)
   let count = 0
   session.on('packet', () => {
     count++
   })
-  session.open(device, '', buffer, Buffer.alloc(65_535))
+  session.open(device, '', buffer, packet)
   return { ...without, counted: () => settled(() => count) }
 }
 

@@ -56,6 +56,7 @@ export function spec(figures: readonly Figures[], cases: readonly Case[]): objec
   const axis = { field: 'contestant', type: 'nominal', sort: shown, title: null }
   const scale = { type: 'log', nice: true }
   const title = 'ns of CPU for each packet offered (logarithmic)'
+  const x = { type: 'quantitative', scale, title, axis: { values: [0.1, 1, 10, 100, 1_000, 10_000], format: '~r' } }
   const color = {
     field: 'group',
     type: 'nominal',
@@ -70,6 +71,7 @@ export function spec(figures: readonly Figures[], cases: readonly Case[]): objec
       anchor: 'start',
     },
     background: 'white',
+    config: { axis: { titleFontWeight: 'normal' }, header: { labelFontWeight: 'bold' } },
     data: { values: points(figures, chosen) },
     facet: { field: 'case', type: 'nominal', sort: chosen.map(caseName), title: null },
     columns: 2,
@@ -78,17 +80,17 @@ export function spec(figures: readonly Figures[], cases: readonly Case[]): objec
       layer: [
         {
           mark: { type: 'rule', strokeWidth: 2 },
-          encoding: { y: axis, x: { field: 'low', type: 'quantitative', scale, title }, x2: { field: 'high' }, color },
+          encoding: { y: axis, x: { ...x, field: 'low' }, x2: { field: 'high' }, color },
         },
         {
           mark: { type: 'point', filled: true, size: 60, opacity: 1 },
-          encoding: { y: axis, x: { field: 'median', type: 'quantitative' }, color },
+          encoding: { y: axis, x: { ...x, field: 'median' }, color },
         },
         {
           mark: { type: 'text', align: 'left', dx: 8, dy: -7, fontSize: 9 },
           encoding: {
             y: axis,
-            x: { field: 'median', type: 'quantitative' },
+            x: { ...x, field: 'median' },
             text: { field: 'median', type: 'quantitative', format: '.2~r' },
           },
         },

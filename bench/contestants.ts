@@ -19,7 +19,7 @@ export interface Contestant {
 export const baseline = 'nothing'
 
 export const contestants: readonly Contestant[] = [
-  { name: baseline, kind: 'host', about: 'nobody captures; an idle Node process with a 10 ms timer' },
+  { name: baseline, kind: 'host', about: 'nobody captures; an idle Node process' },
   { name: 'reject', kind: 'native', flatOnly: true, about: 'a packet socket whose filter rejects every packet' },
   { name: 'floor', kind: 'native', about: 'a TPACKET_V3 ring whose blocks are counted and given back unread' },
   { name: 'libpcap', kind: 'native', about: 'libpcap with a callback that does nothing, set up as pcap-ring is' },

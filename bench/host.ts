@@ -1,4 +1,4 @@
-// A Node process that is measured: it holds a capture, or none, and a 10 ms timer whose delays it keeps.
+// A Node process that is measured: it holds a capture, or none, and may have a 10 ms timer whose delays it keeps.
 // Usage: node host.js CONFIG (JSON, see bench/protocol.ts), with an IPC channel.
 
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -21,7 +21,8 @@ function tick(due: number): void {
 const arm = (due: number): unknown => setTimeout(tick, periodNs / 1e6, due)
 
 /** Of the ticks that were due or came within the window: a tick that a flood holds back beyond its end is as late as it is. */
-function longestDelay({ from, to }: Window): number {
+function longestDelay({ from, to }: Window): number | null {
+  if (ticks.length === 0) return null
   const within = ticks.filter(({ due, came }) => came >= from && due <= to)
   return within.reduce((most, { due, came }) => Math.max(most, came - due), 0) / 1e6
 }
@@ -62,7 +63,7 @@ async function main(): Promise<void> {
     process.on('message', (order: Order) => {
       obey(held, order).then((message) => message !== null && answer(message), failed)
     })
-    arm(now() + periodNs)
+    if (config.timer) arm(now() + periodNs)
     answer({ ready: true })
   } catch (error) {
     failed(error)

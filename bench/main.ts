@@ -1,6 +1,6 @@
 // `npm run bench`: started by scripts/bench.cjs, which compiled this.
 
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import { join, resolve } from 'node:path'
@@ -71,14 +71,9 @@ function ground(out: string): Ground {
   }
 }
 
-const versionOf = (command: string): string => {
-  try {
-    const text = execFileSync(command, ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
-    return text.split('\n')[0] as string
-  } catch {
-    return `${command}: version unknown`
-  }
-}
+// netsniff-ng tells its version and fails.
+const versionOf = (command: string): string =>
+  spawnSync(command, ['--version'], { encoding: 'utf8' }).stdout?.split('\n')[0] || `${command}, of unknown version`
 
 function machine({ rounds, seconds }: Options, missing: ReadonlyMap<string, string>, ground: Ground): string[] {
   const programs = [

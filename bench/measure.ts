@@ -65,6 +65,8 @@ type Measured = Omit<Sample, 'bench' | 'round' | 'contestant' | 'rate' | 'bytes'
 async function window(ground: Ground, receiver: Receiver, sender: Sender, seconds: number): Promise<Measured> {
   const softirq = softirqThread(ground.senderCore)
   const read = (): Reading => {
+    const dead = receiver.died()
+    if (dead !== null) throw dead
     const { all, named } = cpuTimes(receiver.pid, receiver.thread)
     return {
       at: now(),
@@ -101,7 +103,7 @@ async function window(ground: Ground, receiver: Receiver, sender: Sender, second
 
 export function measure(ground: Ground, contestant: Contestant, traffic: Traffic, seconds: number): Promise<Measured> {
   return withPlace(ground, async (where) => {
-    const receiver = await startReceiver(contestant, where)
+    const receiver = await startReceiver(contestant, where, traffic.rate === 'flat')
     try {
       const sender = await startSender(ground, traffic)
       try {

@@ -79,6 +79,11 @@ export class Process {
     return new Error(`${this.#name} ${what}${said === '' ? '' : `: ${said}`}`)
   }
 
+  died(): Error | null {
+    const { exitCode, signalCode } = this.child
+    return this.running ? null : this.complaint(`ended by itself (${exitCode ?? signalCode})`)
+  }
+
   /** Until `ip` and `taskset` have become the program itself. */
   async started(): Promise<void> {
     for (let i = 0; i < 500; i++) {

@@ -4,6 +4,8 @@ export interface HostConfig {
   /** A contestant of the kind `host`. */
   kind: string
   device: string
+  /** Whether it has a timer whose delays are kept: that takes more CPU time than a ring does. */
+  timer: boolean
   /** For incidents. */
   directory: string
   /** Of the library. */
@@ -32,8 +34,8 @@ export interface HostResult {
   /** Packets that reached it; null where all that the kernel did not drop do. */
   received: number | null
   sampling: number | null
-  /** Longest delay of the timer within the window. */
-  timerMs: number
+  /** Longest delay of the timer within the window; null where there is none. */
+  timerMs: number | null
 }
 
 export type Answer = { ready: true } | { done: HostResult | number[] | null } | { failed: string }

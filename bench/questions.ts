@@ -76,11 +76,12 @@ function afterCap(one: Case): Question[] {
   const capped = one.of('pcap-ring-capped')
   if (capped.length === 0) return []
   const { low, high, confidence } = medianInterval(values(capped, receiving))
-  const interval = `median in ${figure(low)}–${figure(high)} with ${figure(confidence * 100)} %`
+  const interval =
+    capped.length < 2 ? '' : `; ${figure(confidence * 100)} % interval of the median ${figure(low)}–${figure(high)}`
   return [
     {
       what: `after the cap, thread: ${one.name}`,
-      measured: `${spread(values(capped, receiving), ' ns')}, ${interval}`,
+      measured: `${spread(values(capped, receiving), ' ns')}${interval}`,
       wanted: '≤ 5 ns a packet',
     },
     ...ask(

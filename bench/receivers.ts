@@ -20,6 +20,8 @@ export interface Receiver {
   pid: number
   /** Name of the thread whose time is told apart. */
   thread?: string
+  /** What to say if it has ended by itself; null while it runs. */
+  died(): Error | null
   /** Fulfils in the state that is to be measured; called when traffic flows. */
   reach(): Promise<void>
   /** Right at the end of the window, the sender still sending. */
@@ -76,6 +78,7 @@ async function program(
   }
   return {
     pid: running.pid,
+    died: () => running.died(),
     reach: async () => {},
     note: () => {},
     finish: async () => {
@@ -156,8 +159,8 @@ export class Host implements Receiver {
     this.#kind = kind
   }
 
-  static async start(where: Where, kind: string): Promise<Host> {
-    const config: HostConfig = { kind, device: where.device, directory: where.scratch, root: where.root }
+  static async start(where: Where, kind: string, timer: boolean): Promise<Host> {
+    const config: HostConfig = { kind, device: where.device, timer, directory: where.scratch, root: where.root }
     const command = [process.execPath, join(__dirname, 'host.js'), JSON.stringify(config)]
     const host = new Host(new Process(where.place, command, { ipc: true, cwd: where.scratch }), kind)
     try {
@@ -191,6 +194,10 @@ export class Host implements Receiver {
     return this.#process.pid
   }
 
+  died(): Error | null {
+    return this.#process.died()
+  }
+
   /** Only who has something to reach is asked: a listener that a flood keeps busy answers when the flood is over. */
   async reach(): Promise<void> {
     if (this.#kind === 'pcap-ring-capped') await this.#order({ do: 'reach' })
@@ -218,12 +225,12 @@ export class Host implements Receiver {
   }
 }
 
-export function startReceiver(contestant: Contestant, where: Where): Promise<Receiver> {
+export function startReceiver(contestant: Contestant, where: Where, timer: boolean): Promise<Receiver> {
   const { kind, name } = contestant
   if (kind === 'native') {
     return program(where, [where.receiver, name, where.device], 'SIGTERM', /"drops":(\d+)/)
   }
-  if (kind === 'host') return Host.start(where, name)
+  if (kind === 'host') return Host.start(where, name, timer)
   const start = tools[name]
   if (start === undefined) throw new Error(`nobody knows how to start ${name}`)
   return start(where)
