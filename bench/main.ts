@@ -5,10 +5,9 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import { join, resolve } from 'node:path'
 
-import { makePair, noNamespaces } from '../test/support/netns.js'
+import type { Pair } from '../test/support/netns.js'
 import { buildReceiver, buildSender } from './build.js'
 import { chart } from './chart.js'
-import { contestants } from './contestants.js'
 import { derive } from './derive.js'
 import { freezes } from './freezes.js'
 import { bootstrap, need, needPlotting, needRequired } from './install.js'
@@ -52,13 +51,11 @@ function missingOnes(options: Options): Map<string, string> {
   return missing
 }
 
-function ground(out: string): Ground {
+function ground(out: string, { here, there }: Pair): Ground {
   const [first] = cores()
   const last = cores().at(-1)
   if (first === undefined || last === undefined) fail('no core to run on')
   if (first === last) say('there is one core only: sender and receiver share it, and figures flat out mean little')
-  // Their own exit handler removes them.
-  const { here, there } = makePair({ teardown: () => {} })
   return {
     root: at(),
     here,
@@ -75,17 +72,13 @@ function ground(out: string): Ground {
 const versionOf = (command: string): string =>
   spawnSync(command, ['--version'], { encoding: 'utf8' }).stdout?.split('\n')[0] || `${command}, of unknown version`
 
-function machine({ rounds, seconds }: Options, missing: ReadonlyMap<string, string>, ground: Ground): string[] {
-  const programs = [
-    ...new Set(
-      contestants.flatMap(({ name, kind, need }) => (kind === 'tool' && need && !missing.has(name) ? [need] : [])),
-    ),
-  ]
+function machine(options: Options, missing: ReadonlySet<string>, ground: Ground): string[] {
+  const programs = chosen(options, missing).flatMap(({ kind, need }) => (kind === 'tool' && need ? [need] : []))
   return [
     `${os.cpus()[0]?.model.trim()}, ${os.cpus().length} cores, ${os.type()} ${os.release()}, Node ${process.version}`,
-    `sender on core ${ground.senderCore}, receivers on core ${ground.receiverCore}, ${rounds} rounds of ${seconds} s each`,
+    `sender on core ${ground.senderCore}, receivers on core ${ground.receiverCore}; rounds: ${options.rounds}, ${options.seconds} s each`,
     `load when it began: ${os.loadavg()[0]?.toFixed(2)}`,
-    ...programs.map(versionOf),
+    ...[...new Set(programs)].map(versionOf),
   ]
 }
 
@@ -155,6 +148,8 @@ async function main(): Promise<void> {
   const { out } = chosenOptions
   const lacking = needRequired()
   if (lacking !== null) fail(lacking)
+  // It looks for its tools when it is loaded, so not before they are installed.
+  const { makePair, noNamespaces } = await import('../test/support/netns.js')
   if (noNamespaces !== false) fail(`cannot run here: ${noNamespaces}`)
   // The exit handlers remove namespaces and processes.
   for (const [signal, status] of [
@@ -164,10 +159,12 @@ async function main(): Promise<void> {
     process.on(signal, () => process.exit(status))
   mkdirSync(out, { recursive: true })
   const missing = missingOnes(chosenOptions)
-  const all = turns(chosenOptions, new Set(missing.keys()))
-  const place = ground(out)
+  const without = new Set(missing.keys())
+  const all = turns(chosenOptions, without)
+  // Its exit handler removes it.
+  const place = ground(out, makePair({ teardown: () => {} }))
   process.on('exit', () => rmSync(place.scratch, { recursive: true, force: true }))
-  const about = machine(chosenOptions, missing, place)
+  const about = machine(chosenOptions, without, place)
   say(`this takes about ${minutes(estimateMs(chosenOptions, all.length))}; results go to ${out}`)
   const { samples, frozen, failures } = await run(chosenOptions, all, place)
   const text = summary({

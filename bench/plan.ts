@@ -52,7 +52,7 @@ export function turns(options: Options, missing: ReadonlySet<string>): Turn[] {
 }
 
 /** Start and end of a sample, beside settling and the window; as measured. */
-const aroundMs = 1_000
+const aroundMs = 700
 /** A freeze, and the pause behind it; the busy half takes longer. */
 const freezeMs = 300
 
