@@ -1,6 +1,6 @@
 // The result, as Markdown.
 
-import { contestants } from './contestants.js'
+import { baseline, contestants } from './contestants.js'
 import { derive, type Figures, pairs } from './derive.js'
 import type { Case } from './plan.js'
 import { questions } from './questions.js'
@@ -52,6 +52,11 @@ function caseTable(all: readonly Figures[]): string {
   const rows = contestants.flatMap(({ name }) => {
     const own = all.filter(({ contestant }) => contestant === name)
     if (own.length === 0) return []
+    // All others are what they take more than this one.
+    if (name === baseline) {
+      const timer = spread(present(own, ({ timerMs }) => timerMs))
+      return [head.map((column) => (column === 'contestant' ? name : column === 'timer, ms' ? timer : '–'))]
+    }
     const sampling = present(own, (one) => one.sampling)
     return [
       [

@@ -14,6 +14,7 @@ import { chosen, estimateMs, turns } from '../bench/plan.js'
 import { cores } from '../bench/proc.js'
 import { questions } from '../bench/questions.js'
 import type { Sample } from '../bench/samples.js'
+import { pace } from '../bench/sender.js'
 import { median, medianInterval, percentile, range, ratios } from '../bench/statistics.js'
 import { summary } from '../bench/summary.js'
 import { figure, markdown, spread } from '../bench/table.js'
@@ -103,6 +104,13 @@ t.test('turns', async (t) => {
   t.same(turns(parse('--only', 'freeze'), new Set()), [])
   t.ok(estimateMs(parse(), turns(parse(), new Set()).length) < 95 * 60_000, 'the whole takes an hour and a half')
   t.same(casesShown([{ rate: 'flat', bytes: 512 }]), [{ rate: 'flat', bytes: 512 }])
+})
+
+t.test('rates', async (t) => {
+  t.equal(pace('flat'), 'pps=0')
+  t.equal(pace(1), 'pulse=1:1000')
+  t.equal(pace(1_500), 'pulse=2:1.3333333333333333')
+  t.equal(pace(100_000), 'pulse=100:1')
 })
 
 const sample = (contestant: string, values: Partial<Sample>): Sample => ({
