@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { type Ground, settleMs, startSender, withPlace } from './measure.js'
+import type { Pattern } from './options.js'
 import { Process } from './processes.js'
 import { Host } from './receivers.js'
 
@@ -18,7 +19,7 @@ function busyWork({ senderCore, receiverCore }: Ground): Process[] {
 }
 
 /** Milliseconds of each, at 10,000 packets of 64 bytes a second. */
-export function freezes(ground: Ground, busy: boolean): Promise<number[]> {
+export function freezes(ground: Ground, pattern: Pattern, busy: boolean): Promise<number[]> {
   return withPlace(ground, async (where) => {
     const work = busy ? busyWork(ground) : []
     const host = await Host.start(where, 'pcap-ring', false).catch((error) => {
@@ -26,7 +27,7 @@ export function freezes(ground: Ground, busy: boolean): Promise<number[]> {
       throw error
     })
     try {
-      const sender = await startSender(ground, { rate: 10_000, bytes: 64 })
+      const sender = await startSender(ground, { rate: 10_000, pattern, bytes: 64 })
       try {
         await sleep(settleMs)
         return await host.freeze(freezesInRound, longestMs)

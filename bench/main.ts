@@ -77,6 +77,7 @@ function machine(options: Options, missing: ReadonlySet<string>, ground: Ground)
   return [
     `${os.cpus()[0]?.model.trim()}, ${os.cpus().length} cores, ${os.type()} ${os.release()}, Node ${process.version}`,
     `sender on core ${ground.senderCore}, receivers on core ${ground.receiverCore}; rounds: ${options.rounds}, ${options.seconds} s each`,
+    `frames of a rate come ${options.pattern === 'even' ? 'evenly' : 'in trains, one a millisecond'}`,
     `load when it began: ${os.loadavg()[0]?.toFixed(2)}`,
     ...[...new Set(programs)].map(versionOf),
   ]
@@ -94,6 +95,7 @@ async function run(options: Options, all: readonly Turn[], ground: Ground): Prom
   const taken: Taken = { samples: [], frozen: [], failures: [] }
   const raw = samplesFile(join(options.out, 'samples.csv'))
   const begun = Date.now()
+  const { pattern } = options
   const missed = (what: string, error: unknown): void => {
     taken.failures.push(`${what}: ${error instanceof Error ? error.message : error}`)
     say(taken.failures.at(-1) as string)
@@ -102,8 +104,8 @@ async function run(options: Options, all: readonly Turn[], ground: Ground): Prom
     const what = `round ${round}, ${caseName({ rate, bytes })}, ${contestant.name}`
     say(`${i + 1} of ${all.length}, ${minutes(Date.now() - begun)}: ${what}`)
     try {
-      const measured = await measure(ground, contestant, { rate, bytes }, options.seconds)
-      const sample: Sample = { bench, round, contestant: contestant.name, rate, bytes, ...measured }
+      const measured = await measure(ground, contestant, { rate, pattern, bytes }, options.seconds)
+      const sample: Sample = { bench, round, contestant: contestant.name, rate, pattern, bytes, ...measured }
       taken.samples.push(sample)
       raw.add(sample)
     } catch (error) {
@@ -117,7 +119,7 @@ async function run(options: Options, all: readonly Turn[], ground: Ground): Prom
       const what = `round ${round}, freezes, ${busy === 'yes' ? 'both cores busy' : 'cores free'}`
       say(what)
       try {
-        for (const flushedMs of await freezes(ground, busy === 'yes')) {
+        for (const flushedMs of await freezes(ground, pattern, busy === 'yes')) {
           taken.frozen.push({ round, busy, flushedMs })
           delays.add({ round, busy, flushedMs })
         }

@@ -60,7 +60,7 @@ interface Reading {
 
 const between = (begin: Reading, end: Reading, what: keyof Reading): number => end[what] - begin[what]
 
-type Measured = Omit<Sample, 'bench' | 'round' | 'contestant' | 'rate' | 'bytes'>
+type Measured = Omit<Sample, 'bench' | 'round' | 'contestant' | 'rate' | 'pattern' | 'bytes'>
 
 async function window(ground: Ground, receiver: Receiver, sender: Sender, seconds: number): Promise<Measured> {
   const softirq = softirqThread(ground.senderCore)

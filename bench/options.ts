@@ -4,6 +4,10 @@ import { contestants, type Special, specials } from './contestants.js'
 
 export type Rate = number | 'flat'
 
+/** How the frames of a rate are spread: in trains, one a millisecond, or each for itself. */
+export const patterns = ['trains', 'even'] as const
+export type Pattern = (typeof patterns)[number]
+
 export interface Options {
   /** Contestants of the grid. */
   only: string[]
@@ -14,6 +18,7 @@ export interface Options {
   /** Whether the rates were asked for: then they hold for every contestant. */
   ratesGiven: boolean
   sizes: number[]
+  pattern: Pattern
   out: string
 }
 
@@ -27,6 +32,7 @@ export const usage = `npm run bench -- [OPTIONS]
   --seconds S          measured in each, 1 to 8            (default: 5)
   --rates R[,R]        packets a second, or flat           (default: 1000,10000,100000,flat)
   --sizes B[,B]        bytes of a frame, 64 to 1514        (default: 64,512,1514)
+  --pattern P          trains (one a millisecond) or even  (default: trains)
   --out DIR            where results go                    (default: build/bench)
   --help               this`
 
@@ -61,6 +67,7 @@ export function parseOptions(args: readonly string[], defaultOut: string): Optio
     rates: [1_000, 10_000, 100_000, 'flat'],
     ratesGiven: false,
     sizes: [64, 512, 1_514],
+    pattern: 'trains',
     out: defaultOut,
   }
   const rest = args.flatMap((arg) =>
@@ -95,6 +102,12 @@ export function parseOptions(args: readonly string[], defaultOut: string): Optio
       case '--sizes':
         options.sizes = list(option, take(), (text) => whole(option, text, 64, 1_514))
         break
+      case '--pattern': {
+        const pattern = patterns.find((one) => one === take())
+        if (pattern === undefined) throw new UsageError(`--pattern takes ${patterns.join(' or ')}, not "${value}"`)
+        options.pattern = pattern
+        break
+      }
       case '--out':
         options.out = take()
         break

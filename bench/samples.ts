@@ -2,7 +2,7 @@
 
 import { appendFileSync, writeFileSync } from 'node:fs'
 
-import type { Rate } from './options.js'
+import type { Pattern, Rate } from './options.js'
 
 export interface Sample {
   /** `grid`, or `timer` for the pairs of that bench. */
@@ -10,6 +10,7 @@ export interface Sample {
   round: number
   contestant: string
   rate: Rate
+  pattern: Pattern
   bytes: number
   /** Length of the measured window. */
   windowNs: number
@@ -42,6 +43,7 @@ const columns = [
   'round',
   'contestant',
   'rate',
+  'pattern',
   'bytes',
   'windowNs',
   'offered',

@@ -1,6 +1,6 @@
 // The traffic: the sender of the test suite, on a core of its own.
 
-import type { Rate } from './options.js'
+import type { Pattern, Rate } from './options.js'
 import { framesOut } from './proc.js'
 import { Process } from './processes.js'
 
@@ -11,16 +11,18 @@ export interface Cable {
 }
 
 export interface Traffic {
+  pattern: Pattern
   rate: Rate
   bytes: number
 }
 
 /**
- * A rate as trains of frames, one a millisecond: between two of them the sender sleeps. Were each frame sent for itself, waking
- * up for it would take all of the core at 100,000 a second, and what the kernel does for a receiver could not be seen beside it.
+ * In trains the sender sleeps between two of them. Were each frame sent for itself, waking up for it would take all of the core
+ * at 100,000 a second, and what the kernel does for a receiver could not be seen beside it.
  */
-export function pace(rate: Rate): string {
+export function pace({ rate, pattern }: Pick<Traffic, 'rate' | 'pattern'>): string {
   if (rate === 'flat') return 'pps=0'
+  if (pattern === 'even') return `pps=${rate}`
   const train = Math.max(1, Math.round(rate / 1_000))
   return `pulse=${train}:${(train * 1_000) / rate}`
 }
@@ -35,7 +37,7 @@ export class Sender {
   }
 
   static async start(program: string, { netns, device }: Cable, core: number, traffic: Traffic): Promise<Sender> {
-    const options = [pace(traffic.rate), `size=${traffic.bytes}`, `count=${10 ** 12}`]
+    const options = [pace(traffic), `size=${traffic.bytes}`, `count=${10 ** 12}`]
     const process = new Process({ netns, core }, [program, device, ...options])
     await process.started()
     return new Sender(process, device)

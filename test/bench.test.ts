@@ -9,7 +9,7 @@ import { casesShown } from '../bench/chart.js'
 import { baseline, contestants, find } from '../bench/contestants.js'
 import { derive, pairs } from '../bench/derive.js'
 import { measure } from '../bench/measure.js'
-import { type Options, parseOptions, UsageError } from '../bench/options.js'
+import { type Options, parseOptions, type Rate, UsageError } from '../bench/options.js'
 import { chosen, estimateMs, turns } from '../bench/plan.js'
 import { cores } from '../bench/proc.js'
 import { questions } from '../bench/questions.js'
@@ -27,9 +27,19 @@ t.test('options', async (t) => {
   t.equal(all.only.length, contestants.length)
   t.same([all.rounds, all.seconds, all.rates, all.sizes], [5, 5, [1_000, 10_000, 100_000, 'flat'], [64, 512, 1_514]])
   t.same([all.specials, all.out, all.ratesGiven], [['timer', 'freeze'], 'out', false])
-  const some = parse('--only', 'floor,timer', '--rounds=7', '--rates', 'flat,50000', '--out', 'there')
+  const some = parse(
+    '--only',
+    'floor,timer',
+    '--rounds=7',
+    '--rates',
+    'flat,50000',
+    '--out',
+    'there',
+    '--pattern',
+    'even',
+  )
   t.same([some.only, some.specials, some.rounds, some.rates], [['floor'], ['timer'], 7, ['flat', 50_000]])
-  t.same([some.out, some.ratesGiven], ['there', true])
+  t.same([some.out, some.ratesGiven, some.pattern], ['there', true, 'even'])
   t.equal(parseOptions(['--help'], 'out'), null)
 
   for (const [args, what] of [
@@ -39,6 +49,7 @@ t.test('options', async (t) => {
     [['--seconds', '9'], /--seconds .* 1 to 8/],
     [['--rates', '10k'], /--rates .* not "10k"/],
     [['--sizes', '63'], /--sizes .* 64 to 1514/],
+    [['--pattern', 'odd'], /--pattern takes trains or even, not "odd"/],
     [['--rounds'], /--rounds needs a value/],
     [['--out='], /--out needs a value/],
     [['--fast', '1'], /unknown option "--fast"/],
@@ -107,10 +118,12 @@ t.test('turns', async (t) => {
 })
 
 t.test('rates', async (t) => {
-  t.equal(pace('flat'), 'pps=0')
-  t.equal(pace(1), 'pulse=1:1000')
-  t.equal(pace(1_500), 'pulse=2:1.3333333333333333')
-  t.equal(pace(100_000), 'pulse=100:1')
+  const trains = (rate: Rate): string => pace({ rate, pattern: 'trains' })
+  t.equal(trains('flat'), 'pps=0')
+  t.equal(trains(1), 'pulse=1:1000')
+  t.equal(trains(1_500), 'pulse=2:1.3333333333333333')
+  t.equal(trains(100_000), 'pulse=100:1')
+  t.equal(pace({ rate: 1_500, pattern: 'even' }), 'pps=1500')
 })
 
 const sample = (contestant: string, values: Partial<Sample>): Sample => ({
@@ -118,6 +131,7 @@ const sample = (contestant: string, values: Partial<Sample>): Sample => ({
   round: 1,
   contestant,
   rate: 'flat',
+  pattern: 'trains',
   bytes: 64,
   windowNs: 1e9,
   offered: 1e6,
@@ -202,7 +216,7 @@ t.test('a sample', { skip: noNamespaces || noTool('taskset') || noTool('g++') ||
   const { offered, sent, lost, windowNs, receiverNs, senderNs, kernelRingKib, pssKib } = await measure(
     ground,
     find('libpcap'),
-    { rate: 1_000, bytes: 64 },
+    { rate: 1_000, pattern: 'trains', bytes: 64 },
     1,
   )
   t.ok(offered > 500 && offered < 2_000, `${offered} frames offered`)
