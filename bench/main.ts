@@ -152,7 +152,7 @@ async function main(): Promise<void> {
   if (lacking !== null) fail(lacking)
   // It looks for its tools when it is loaded, so not before they are installed.
   const { makePair, noNamespaces } = await import('../test/support/netns.js')
-  if (noNamespaces !== false) fail(`cannot run here: ${noNamespaces}`)
+  if (noNamespaces !== false) fail(`it ${noNamespaces}`)
   // The exit handlers remove namespaces and processes.
   for (const [signal, status] of [
     ['SIGINT', 130],

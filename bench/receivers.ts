@@ -148,6 +148,9 @@ const tcpdump = (where: Where, to: readonly string[], every?: () => void): Promi
     every === undefined ? {} : { every },
   )
 
+/** 10,000 packets at 1,000 a second, and a little. */
+const longestReachMs = 11_000
+
 /** A Node process, which takes orders. */
 export class Host implements Receiver {
   readonly #process: Process
@@ -200,7 +203,18 @@ export class Host implements Receiver {
 
   /** Only who has something to reach is asked: a listener that a flood keeps busy answers when the flood is over. */
   async reach(): Promise<void> {
-    if (this.#kind === 'pcap-ring-capped') await this.#order({ do: 'reach' })
+    if (this.#kind !== 'pcap-ring-capped') return
+    const patience = new AbortController()
+    const late = sleep(longestReachMs, null, { signal: patience.signal }).then(() => {
+      throw new Error(`the incident did not reach its cap within ${longestReachMs / 1_000} s: the rate is too low`)
+    })
+    // When it is called off.
+    late.catch(() => {})
+    try {
+      await Promise.race([this.#order({ do: 'reach' }), late])
+    } finally {
+      patience.abort()
+    }
   }
 
   note(): void {

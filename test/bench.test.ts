@@ -46,7 +46,7 @@ t.test('options', async (t) => {
     [['--only', 'tcpdumb'], /no contestant "tcpdumb"; there are nothing, reject, floor/],
     [['--only', 'floor,floor'], /twice/],
     [['--rounds', '0'], /--rounds takes a whole number from 1 to 100, not "0"/],
-    [['--seconds', '9'], /--seconds .* 1 to 8/],
+    [['--seconds', '8'], /--seconds .* 1 to 7/],
     [['--rates', '10k'], /--rates .* not "10k"/],
     [['--sizes', '63'], /--sizes .* 64 to 1514/],
     [['--pattern', 'odd'], /--pattern takes trains or even, not "odd"/],
