@@ -1,31 +1,24 @@
-// A Node process that is measured: it holds a capture, or none, and may have a 10 ms timer whose delays it keeps.
+// A Node process that is measured: it holds a capture, or none, and has a 10 ms timer when it is told to.
 // Usage: node host.js CONFIG (JSON, see bench/protocol.ts), with an IPC channel.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { type Capture, capture } from './captures.js'
-import type { Answer, HostConfig, Order, Window } from './protocol.js'
+import type { Answer, HostConfig, Order } from './protocol.js'
 
 const now = (): number => Number(process.hrtime.bigint())
 
 const periodNs = 10_000_000
-/** When it was due and when it came, ns. */
-const ticks: { due: number; came: number }[] = []
+let longestDelayMs: number | null = null
+let ticking = false
 
 function tick(due: number): void {
   const came = now()
-  ticks.push({ due, came })
-  arm(came + periodNs)
+  longestDelayMs = Math.max(longestDelayMs ?? 0, (came - due) / 1e6)
+  if (ticking) arm(came + periodNs)
 }
 // One at a time: an interval would make up for what it missed, and a delay would be seen once only anyway.
 const arm = (due: number): unknown => setTimeout(tick, periodNs / 1e6, due)
-
-/** Of the ticks that were due or came within the window: a tick that a flood holds back beyond its end is as late as it is. */
-function longestDelay({ from, to }: Window): number | null {
-  if (ticks.length === 0) return null
-  const within = ticks.filter(({ due, came }) => came >= from && due <= to)
-  return within.reduce((most, { due, came }) => Math.max(most, came - due), 0) / 1e6
-}
 
 async function freezes(held: Capture, count: number, forMs: number): Promise<number[]> {
   const end = Date.now() + forMs
@@ -46,8 +39,14 @@ async function obey(held: Capture, order: Order): Promise<Answer | null> {
     case 'note':
       held.note()
       return null
+    case 'timer':
+      ticking = true
+      arm(order.from + periodNs)
+      return null
     case 'result':
-      return { done: { ...(await held.counted()), timerMs: longestDelay(order.window) } }
+      // What follows is no flood any more; the tick that is due is waited for.
+      ticking = false
+      return { done: { ...(await held.counted()), timerMs: longestDelayMs } }
     case 'freeze':
       return { done: await freezes(held, order.count, order.forMs) }
   }
@@ -63,7 +62,6 @@ async function main(): Promise<void> {
     process.on('message', (order: Order) => {
       obey(held, order).then((message) => message !== null && answer(message), failed)
     })
-    if (config.timer) arm(now() + periodNs)
     answer({ ready: true })
   } catch (error) {
     failed(error)

@@ -13,7 +13,7 @@ import { freezes } from './freezes.js'
 import { bootstrap, need, needPlotting, needRequired } from './install.js'
 import { type Ground, measure } from './measure.js'
 import { type Options, parseOptions, UsageError, usage } from './options.js'
-import { casesOf, chosen, estimateMs, type Turn, turns } from './plan.js'
+import { casesOf, chosen, estimateMs, lengthsOf, type Turn, turns } from './plan.js'
 import { cores } from './proc.js'
 import { type FreezeSample, freezesFile, type Sample, samplesFile } from './samples.js'
 import { caseName, summary } from './summary.js'
@@ -100,11 +100,12 @@ async function run(options: Options, all: readonly Turn[], ground: Ground): Prom
     taken.failures.push(`${what}: ${error instanceof Error ? error.message : error}`)
     say(taken.failures.at(-1) as string)
   }
-  for (const [i, { bench, round, contestant, rate, bytes }] of all.entries()) {
+  for (const [i, turn] of all.entries()) {
+    const { bench, round, contestant, rate, bytes } = turn
     const what = `round ${round}, ${caseName({ rate, bytes })}, ${contestant.name}`
     say(`${i + 1} of ${all.length}, ${minutes(Date.now() - begun)}: ${what}`)
     try {
-      const measured = await measure(ground, contestant, { rate, pattern, bytes }, options.seconds)
+      const measured = await measure(ground, contestant, { rate, pattern, bytes }, lengthsOf(turn, options))
       const sample: Sample = { bench, round, contestant: contestant.name, rate, pattern, bytes, ...measured }
       taken.samples.push(sample)
       raw.add(sample)
@@ -167,7 +168,7 @@ async function main(): Promise<void> {
   const place = ground(out, makePair({ teardown: () => {} }))
   process.on('exit', () => rmSync(place.scratch, { recursive: true, force: true }))
   const about = machine(chosenOptions, without, place)
-  say(`this takes about ${minutes(estimateMs(chosenOptions, all.length))}; results go to ${out}`)
+  say(`this takes about ${minutes(estimateMs(chosenOptions, all))}; results go to ${out}`)
   const { samples, frozen, failures } = await run(chosenOptions, all, place)
   const text = summary({
     samples,

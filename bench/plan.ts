@@ -2,7 +2,7 @@
 
 import { baseline, type Contestant, contestants } from './contestants.js'
 import { freezesInRound } from './freezes.js'
-import { settleMs } from './measure.js'
+import { type Lengths, settleMs } from './measure.js'
 import type { Options, Rate } from './options.js'
 
 export interface Case {
@@ -51,12 +51,21 @@ export function turns(options: Options, missing: ReadonlySet<string>): Turn[] {
   return all
 }
 
-/** Start and end of a sample, beside settling and the window; as measured. */
+/** In the grid the timer is beside the point, in the pairs CPU time is. */
+export function lengthsOf({ bench, contestant, rate }: Turn, { seconds }: Options): Lengths {
+  if (bench === 'timer') return { seconds: 1, timerSeconds: seconds }
+  return { seconds, timerSeconds: contestant.kind === 'host' && rate === 'flat' ? Math.min(2, seconds) : 0 }
+}
+
+/** Start and end of a sample, beside settling and what is measured; as it was seen. */
 const aroundMs = 700
 /** A freeze, and the pause behind it; the busy half takes longer. */
-const freezeMs = 300
+const freezeMs = 200
 
-export function estimateMs(options: Options, count: number): number {
+export function estimateMs(options: Options, all: readonly Turn[]): number {
   const freezing = options.specials.includes('freeze') ? options.rounds * 2 * freezesInRound * freezeMs : 0
-  return count * (settleMs + options.seconds * 1_000 + aroundMs) + freezing
+  return all.reduce((sum, turn) => {
+    const { seconds, timerSeconds } = lengthsOf(turn, options)
+    return sum + settleMs + (seconds + timerSeconds) * 1_000 + aroundMs
+  }, freezing)
 }

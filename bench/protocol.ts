@@ -4,18 +4,10 @@ export interface HostConfig {
   /** A contestant of the kind `host`. */
   kind: string
   device: string
-  /** Whether it has a timer whose delays are kept: that takes more CPU time than a ring does. */
-  timer: boolean
   /** For incidents. */
   directory: string
   /** Of the library. */
   root: string
-}
-
-/** On the monotonic clock, which all processes share, ns. */
-export interface Window {
-  from: number
-  to: number
 }
 
 export type Order =
@@ -23,8 +15,13 @@ export type Order =
   | { do: 'reach' }
   /** The measured window has ended; there is no answer. */
   | { do: 'note' }
+  /**
+   * From now on a 10 ms timer runs; there is no answer. `from`: when that was said, ns on the monotonic clock, which all processes
+   * share: where the order itself is held up, so is the timer.
+   */
+  | { do: 'timer'; from: number }
   /** The sender has ended. */
-  | { do: 'result'; window: Window }
+  | { do: 'result' }
   /** So many freezes one after the other, or as many as there is time for. */
   | { do: 'freeze'; count: number; forMs: number }
 
@@ -34,7 +31,7 @@ export interface HostResult {
   /** Packets that reached it; null where all that the kernel did not drop do. */
   received: number | null
   sampling: number | null
-  /** Longest delay of the timer within the window; null where there is none. */
+  /** Longest delay of the timer; null where there was none. */
   timerMs: number | null
 }
 

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Contestant } from './contestants.js'
 import { packetSockets } from './proc.js'
 import { type Place, Process } from './processes.js'
-import type { Answer, HostConfig, HostResult, Order, Window } from './protocol.js'
+import type { Answer, HostConfig, HostResult, Order } from './protocol.js'
 
 export interface Outcome {
   /** Of the frames sent. */
@@ -26,8 +26,10 @@ export interface Receiver {
   reach(): Promise<void>
   /** Right at the end of the window, the sender still sending. */
   note(): void
+  /** Starts a timer whose longest delay is told; only of a Node process. */
+  timer?(): void
   /** Ends it, when no more frames come. */
-  finish(sent: number, window: Window): Promise<Outcome>
+  finish(sent: number): Promise<Outcome>
   kill(): void
 }
 
@@ -162,8 +164,8 @@ export class Host implements Receiver {
     this.#kind = kind
   }
 
-  static async start(where: Where, kind: string, timer: boolean): Promise<Host> {
-    const config: HostConfig = { kind, device: where.device, timer, directory: where.scratch, root: where.root }
+  static async start(where: Where, kind: string): Promise<Host> {
+    const config: HostConfig = { kind, device: where.device, directory: where.scratch, root: where.root }
     const command = [process.execPath, join(__dirname, 'host.js'), JSON.stringify(config)]
     const host = new Host(new Process(where.place, command, { ipc: true, cwd: where.scratch }), kind)
     try {
@@ -222,12 +224,17 @@ export class Host implements Receiver {
     this.#process.child.send(order)
   }
 
+  timer(): void {
+    const order: Order = { do: 'timer', from: Number(process.hrtime.bigint()) }
+    this.#process.child.send(order)
+  }
+
   freeze(count: number, forMs: number): Promise<number[]> {
     return this.#order({ do: 'freeze', count, forMs })
   }
 
-  async finish(sent: number, window: Window): Promise<Outcome> {
-    const { lost, received, sampling, timerMs } = await this.#order<HostResult>({ do: 'result', window })
+  async finish(sent: number): Promise<Outcome> {
+    const { lost, received, sampling, timerMs } = await this.#order<HostResult>({ do: 'result' })
     this.kill()
     await this.#process.ended
     return { lost: received === null ? lost : sent - received, sampling, timerMs }
@@ -239,12 +246,12 @@ export class Host implements Receiver {
   }
 }
 
-export function startReceiver(contestant: Contestant, where: Where, timer: boolean): Promise<Receiver> {
+export function startReceiver(contestant: Contestant, where: Where): Promise<Receiver> {
   const { kind, name } = contestant
   if (kind === 'native') {
     return program(where, [where.receiver, name, where.device], 'SIGTERM', /"drops":(\d+)/)
   }
-  if (kind === 'host') return Host.start(where, name, timer)
+  if (kind === 'host') return Host.start(where, name)
   const start = tools[name]
   if (start === undefined) throw new Error(`nobody knows how to start ${name}`)
   return start(where)

@@ -32,7 +32,7 @@ export interface Sample {
   pssKib: number
   /** What of it is the buffer that the kernel fills. */
   kernelRingKib: number
-  /** Longest delay of a 10 ms timer in a Node process, within the window; flat out only. */
+  /** Longest delay of a 10 ms timer in a Node process, behind the window; flat out only. */
   timerMs: number | null
   /** Of pcap-ring: the kernel kept 1 of so many at the window's end. */
   sampling: number | null
