@@ -3,9 +3,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { type Ground, settleMs, startSender, withPlace } from './measure.js'
+import { Host } from './node-host.js'
 import type { Pattern } from './options.js'
 import { Process } from './processes.js'
-import { Host } from './receivers.js'
 
 /** In a round, so five rounds give 200. The sender ends after 20 s, whatever a busy machine makes of it. */
 export const freezesInRound = 40
