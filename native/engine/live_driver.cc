@@ -99,9 +99,10 @@ void LiveDriver::Steer(int64_t now_ns) {
 // Traffic that is beyond the budget as it is, and suspected again and again (it may come in trains), must not cost what it
 // would without one.
 void LiveDriver::Suspected() {
+  heeding_ = false;  // the one before is over, though nobody may have looked since
+  if (pipeline_->counting()) return;
   if (governor_ && governor_->OneOf() > 1) {
     const int64_t now_ns = MonotonicNs();
-    heeding_ = false;  // the one before is over, though nobody may have looked since
     if (now_ns < next_heeding_ns_ - (kHeedingAtOnce - 1) * kHeedingNs) return;
     next_heeding_ns_ = std::max(now_ns, next_heeding_ns_) + kHeedingNs;
   }
