@@ -163,7 +163,9 @@ void Lookback::See(uint64_t first, uint64_t end) {
     seen = {time_ns, time_ns, header.len};
     if (number > first) {
       const Seen& last = *(&seen - 1);
-      const int64_t gap_ns = OnsetWatch::IsStep(time_ns - last.time_ns) ? 0 : time_ns - last.time_ns;
+      // Packets may be a little out of order; what is more is a clock that was set.
+      const bool stepped = OnsetWatch::IsStep(time_ns - last.time_ns) || last.time_ns - time_ns > kNsPerMs;
+      const int64_t gap_ns = stepped ? 0 : time_ns - last.time_ns;
       seen.scaled_ns = last.scaled_ns + gap_ns / static_cast<int64_t>(loss_->sampling().OneOf(number - 1));
     }
     walker.Skip(header, kIgnoreSlab);

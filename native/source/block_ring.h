@@ -23,15 +23,15 @@ class BlockRing {
   tpacket_block_desc* Ready() const { return Taken(At(next_)) ? At(next_) : nullptr; }
   // Gives it back.
   void Release();
+  // libpcap's own, since it knows TPACKET_V3: the largest packet that it can be asked for (MAXIMUM_SNAPLEN), as pcap_bufsize()
+  // says.
+  static constexpr size_t kBlockSize = 256 * 1024;
   // It is the reader's (again).
   static bool Taken(const tpacket_block_desc* block) {
     return (__atomic_load_n(&block->hdr.bh1.block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER) != 0;
   }
 
  private:
-  // libpcap's own, since it knows TPACKET_V3: the largest packet that it can be asked for (MAXIMUM_SNAPLEN).
-  static constexpr size_t kBlockSize = 256 * 1024;
-
   tpacket_block_desc* At(size_t number) const {
     return reinterpret_cast<tpacket_block_desc*>(begin_ + number * kBlockSize);
   }

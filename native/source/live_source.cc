@@ -19,6 +19,9 @@
 namespace pcap_ring {
 namespace {
 
+// Handed out at once; they may be of large packets.
+constexpr int kMostBlocks = 16;
+
 // libpcap's own word may be empty for some codes.
 std::string Explain(pcap_t* handle, int code) {
   const std::string detail = pcap_geterr(handle);
@@ -88,7 +91,12 @@ Status LiveSource::Open(const Options& options) {
   opened_ns_ = RealtimeNs();
   settled_ = false;
   settled_by_ns_ = MonotonicNs() + options.latency_ms * kNsPerMs + kNsPerSec;
-  if ((dlt() == DLT_EN10MB || dlt() == DLT_RAW) && FilteredByKernel()) blocks_.Attach(socket());
+  // Of these libpcap hands out the kernel's bytes as they are, but for a tag.
+  const bool plain = dlt() == DLT_EN10MB || dlt() == DLT_RAW;
+  const bool blocks_known = pcap_bufsize(handle_.get()) == static_cast<int>(BlockRing::kBlockSize);
+  if (plain && blocks_known && FilteredByKernel()) blocks_.Attach(socket());
+  has_frame_headers_ = std::strstr(pcap_lib_version(), "TPACKET_V3") != nullptr && dlt() != DLT_LINUX_SLL &&
+                       dlt() != DLT_LINUX_SLL2;
   return Status::Ok();
 }
 
@@ -135,21 +143,24 @@ int LiveSource::RequiredTimeoutMs() const {
 }
 
 // While libpcap opens a device and sets its filter, the kernel takes some packets and then none: that is not the beginning
-// of a capture without holes. (Should the clock be set back just then, nothing is thrown away for long.)
+// of a capture without holes, nor has the filter seen it.
 bool LiveSource::FromBeforeOpen(const Packet& packet) {
-  settled_ = packet.time_ns() >= opened_ns_ || MonotonicNs() >= settled_by_ns_;
+  settled_ = packet.time_ns() >= opened_ns_;
   return !settled_;
 }
 
 int LiveSource::Dispatch(int most, Sink* sink) {
-  return blocks_.attached() ? DispatchBlocks(most, sink) : DispatchByLibpcap(most, sink);
+  const int count = blocks_.attached() ? DispatchBlocks(most, sink) : DispatchByLibpcap(most, sink);
+  // Should the clock have been set back just then, nothing is thrown away for long.
+  if (count == 0 && !settled_ && MonotonicNs() >= settled_by_ns_) settled_ = true;
+  return count;
 }
 
 // The kernel drops while all blocks are full, until it gets the one back that it wants to fill next. That is the one that
 // was handed out, if any: so what it has dropped by then stands right before what this block holds when it comes again.
 int LiveSource::DispatchBlocks(int most, Sink* sink) {
   int count = 0;
-  while (count < most) {
+  for (int blocks = 0; blocks < kMostBlocks && count < most; ++blocks) {
     tpacket_block_desc* const block = blocks_.Ready();
     if (block == nullptr) break;
     const auto slot = reinterpret_cast<uintptr_t>(block);
@@ -241,11 +252,47 @@ uint32_t LiveSource::ReadDrops() {
   return getsockopt(pcap_fileno(handle_.get()), SOL_PACKET, PACKET_STATISTICS, &stats, &size) == 0 ? stats.tp_drops : 0;
 }
 
-bool LiveSource::Outbound(const pcap_pkthdr& header, const u_char* data) const {
+bool LiveSource::Outbound(const pcap_pkthdr& header, const u_char* data) {
   if (options_.direction != Direction::kBoth) return options_.direction == Direction::kOut;
-  // Cooked link types carry it in their own header. Of others that libpcap reads nobody says it.
+  if (has_frame_headers_) return SentByDevice(header, data);
+  // Cooked link types carry it in their own header.
   if (dlt() == DLT_LINUX_SLL) return header.caplen >= 2 && data[1] == PACKET_OUTGOING;
   if (dlt() == DLT_LINUX_SLL2) return header.caplen >= 11 && data[10] == PACKET_OUTGOING;
+  return false;
+}
+
+// libpcap does not say it, but the kernel's frame header does, and stands before the packet in the block. Its distance is a
+// constant of the device but for VLAN tags, and each guess is verified by what the header says of itself: its offset to the
+// packet, its length and its time.
+bool LiveSource::SentByDevice(const pcap_pkthdr& header, const u_char* data) {
+  constexpr uint32_t kTag = 4;
+  constexpr uint32_t kAddress = TPACKET_ALIGN(sizeof(tpacket3_hdr));
+  constexpr uint32_t kHeaders = TPACKET_ALIGN(kAddress + sizeof(sockaddr_ll) + 16);
+  const auto is_at = [&](uint32_t offset, uint32_t inserted) {
+    tpacket3_hdr frame;
+    std::memcpy(&frame, data - offset, sizeof frame);
+    return frame.tp_mac == offset + inserted && frame.tp_len + inserted == header.len &&
+           frame.tp_sec == static_cast<uint32_t>(header.ts.tv_sec) &&
+           frame.tp_nsec == static_cast<uint32_t>(header.ts.tv_usec);
+  };
+  const auto sent = [&](uint32_t offset) {
+    sockaddr_ll address;
+    std::memcpy(&address, data - offset + kAddress, sizeof address);
+    return address.sll_pkttype == PACKET_OUTGOING;
+  };
+  if (frame_offset_ != 0 && is_at(frame_offset_, 0)) return sent(frame_offset_);
+  // Packets start 16 or more bytes behind the headers, less the link-layer header's length, more what libpcap reserves
+  // for a tag; a tag that libpcap put back stands before where the kernel left the packet.
+  for (const uint32_t reserve : {kTag, 0u}) {
+    for (const uint32_t link_header : {14u, 0u, 18u, 22u, 26u}) {
+      const uint32_t offset = kHeaders + reserve - link_header;
+      for (const uint32_t inserted : {0u, kTag}) {
+        if (!is_at(offset - inserted, inserted)) continue;
+        if (inserted == 0) frame_offset_ = offset;
+        return sent(offset - inserted);
+      }
+    }
+  }
   return false;
 }
 

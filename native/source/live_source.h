@@ -75,13 +75,16 @@ class LiveSource {
   void PutTagBack(const tpacket3_hdr& frame, Packet* packet) const;
   int DispatchByLibpcap(int most, Sink* sink);
   static void OnPcapPacket(u_char* user, const pcap_pkthdr* header, const u_char* data);
-  bool Outbound(const pcap_pkthdr& header, const u_char* data) const;
+  bool Outbound(const pcap_pkthdr& header, const u_char* data);
+  bool SentByDevice(const pcap_pkthdr& header, const u_char* data);
 
   Options options_;
   PcapHandle handle_;
   uint32_t linktype_ = 1;
   BlockRing blocks_;          // not attached: libpcap reads
   bool loopback_ = false;
+  bool has_frame_headers_ = false;  // V3, and not a cooked device, where libpcap's header stands in between
+  uint32_t frame_offset_ = 0;       // from the kernel's frame header to a packet that libpcap hands out, as last seen
   uint32_t held_drops_ = 0;         // seen, and to be told of with the next block
   bool settled_ = false;            // what was taken before the filter was there is through
   int64_t opened_ns_ = 0;

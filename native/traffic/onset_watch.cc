@@ -232,7 +232,7 @@ double OnsetWatch::steepest() const {
   for (int i = first_of_run_ + 1; i < slot_count_; ++i) {
     const bool packets = measure_ == Measure::kPackets;
     const double before = packets ? slots_[i - 1].packets : slots_[i - 1].bytes;
-    most = std::max(most, (packets ? slots_[i].packets : slots_[i].bytes) / before);
+    if (before > 0) most = std::max(most, (packets ? slots_[i].packets : slots_[i].bytes) / before);
   }
   return most;
 }
