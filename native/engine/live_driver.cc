@@ -9,8 +9,7 @@ namespace pcap_ring {
 namespace {
 
 constexpr int kBatch = 1024;
-// There may be a loss to be placed before each block of the kernel's buffer, which libpcap makes of 256 KiB, and outages.
-constexpr size_t kBlock = 256 * 1024;
+// There may be a loss to be placed before each block of the kernel's buffer, and outages.
 constexpr size_t kBesideBlocks = 16;
 // From a boundary until it is crossed although packets keep coming that are older: something is wrong with the clock.
 constexpr int64_t kHardLimitNs = 900 * kNsPerMs;
@@ -47,7 +46,7 @@ Status LiveDriver::Open() {
   pipeline.lookback_ns = config.lookback_ns;
   pipeline.onset = config.onset;
   pipeline.on_suspicion = [this] { Suspected(); };
-  pipeline.unplaced_losses = static_cast<size_t>(config.live.kernel_buffer) / kBlock + kBesideBlocks;
+  pipeline.unplaced_losses = static_cast<size_t>(config.live.kernel_buffer) / BlockRing::kBlockSize + kBesideBlocks;
   pipeline_ = std::make_unique<Pipeline>(pipeline, context_->queue, context_->listener);
   if (!pipeline_->ok()) return Status::Errno(Code::kKernel, "no memory for the ring", "mmap");
   info_.device = config.live.device;

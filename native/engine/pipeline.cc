@@ -13,7 +13,7 @@ namespace {
 const auto kIgnoreSlab = [](Slab*) {};
 // There may be one before each packet, but there is one a block of the kernel's buffer, at most.
 constexpr size_t kMostMarks = 16 * 1024;
-// Packets of 64 bytes in a block of the kernel's buffer: no more are ever put off.
+// Of a ring of more packets, as many as a block of the kernel's buffer has of 64 bytes, a block would overwrite next to none.
 constexpr size_t kMostPutOff = 1'700;
 // Of what is held around an onset until that is confirmed.
 constexpr size_t kFewestMarks = 2048;
