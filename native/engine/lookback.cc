@@ -19,6 +19,9 @@ constexpr uint64_t kFewestHeld = 64;
 constexpr uint64_t kSlack = 64;
 // How much less likely than the most likely first packet a later one may be, in nats: one to 20.
 constexpr double kMargin = 3;
+// At the lower rates that a rise may begin with, each so many times lower than the one before.
+constexpr double kMarginOfSlower = 10;
+constexpr double kSlower = 4;
 // What the gaps of less than this share of the mean one of the rise are: within a train.
 constexpr double kTrainGap = 1.0 / 4;
 // Of the share of gaps that are within trains: what is taken for it without any, and how much a gap tells of it.
@@ -183,20 +186,47 @@ double Lookback::ShareOfTrains(size_t first, size_t end, double short_ns) const 
   return std::clamp(within / gaps, kLeastShare, 1 - kLeastShare);
 }
 
-// The first packet of a rise to `after`, of which the one at `suspected` is part. The traffic is taken for trains that come at
-// random (a compound Poisson process), of geometrically many packets of exponentially distributed sizes, and for one change
-// of all three: the largest sum of log-likelihood ratios from it to the last is the most likely first packet. The latest of
-// those that are not much less likely is taken, as no packet of the calm is to pass for one of the rise.
-size_t Lookback::ChangePoint(size_t suspected, const OnsetWatch::Rates& before, const OnsetWatch::Rates& after) {
+// The first packet of the rise that the one at `suspected` is part of. It may begin more slowly than it goes on, as many hosts
+// or one whose caches are cold do: so from what is placed at its rate on it is looked for at lower ones, down to the threshold,
+// with as much against an earlier packet as no chance in the calm comes to. And the calm is then what was seen of it last, as
+// what had risen a little long before is no beginning.
+size_t Lookback::FirstOfRise(size_t suspected) {
+  const OnsetWatch::Rates& after = watch_.early_rate();
+  const auto short_ns = [](const OnsetWatch::Rates& rates) { return kTrainGap * 1e9 / rates.packets; };
+  const size_t calm_end = suspected / 2;
+  const Trains within = {ShareOfTrains(0, calm_end, short_ns(after)),
+                         ShareOfTrains(suspected, seen_count_, short_ns(after))};
+  size_t at = ChangePoint(seen_count_, short_ns(after), within, watch_.baseline(), after, kMargin);
+
+  OnsetWatch::Rates calm = watch_.baseline();
+  if (calm_end > 0) {
+    calm.packets = std::max(calm.packets, RateOf(Measure::kPackets, 0, calm_end));
+    calm.bytes = std::max(calm.bytes, RateOf(Measure::kBytes, 0, calm_end));
+  }
+  const double least = Of(watch_.threshold(), watch_.measure()) / Of(after, watch_.measure());
+  for (double share = 1; share > least;) {
+    share = std::max(share / kSlower, least);
+    const OnsetWatch::Rates slower = {std::max(calm.packets, after.packets * share),
+                                      std::max(calm.bytes, after.bytes * share)};
+    if (Of(slower, watch_.measure()) <= Of(calm, watch_.measure())) break;
+    const double as_before = ShareOfTrains(0, calm_end, short_ns(slower));
+    at = ChangePoint(at + 1, short_ns(slower), {as_before, as_before}, calm, slower, kMarginOfSlower);
+  }
+  return at;
+}
+
+// The first packet, among those up to before `end`, of a rise from `before` to `after`. The traffic is taken for trains
+// that come at random (a compound Poisson process), of geometrically many packets of exponentially distributed sizes, and for
+// one change of all three: the largest sum of log-likelihood ratios from it to the last is the most likely first packet. The
+// latest of those that are not less likely by more than `margin` is taken, as no packet of the calm is to pass for one of the rise.
+size_t Lookback::ChangePoint(size_t end, double short_ns, const Trains& within, const OnsetWatch::Rates& before,
+                             const OnsetWatch::Rates& after, double margin) {
   constexpr double kLeastBefore = 0.01;
-  const double short_ns = kTrainGap * 1e9 / after.packets;
-  const double within_before = ShareOfTrains(0, suspected / 2, short_ns);
-  const double within_after = ShareOfTrains(suspected, seen_count_, short_ns);
-  const double trains_after = after.packets * (1 - within_after);
+  const double trains_after = after.packets * (1 - within.after);
   const double trains_before =
-      std::clamp(before.packets * (1 - within_before), trains_after * kLeastBefore, trains_after);
-  const double within_train = std::log(within_after / within_before);
-  const double next_train = std::log((1 - within_after) * trains_after / ((1 - within_before) * trains_before));
+      std::clamp(before.packets * (1 - within.before), trains_after * kLeastBefore, trains_after);
+  const double within_train = std::log(within.after / within.before);
+  const double next_train = std::log((1 - within.after) * trains_after / ((1 - within.before) * trains_before));
   const double cost_per_ns = (trains_after - trains_before) / 1e9;
   const double size_before = std::max(1.0, before.packets > 0 ? before.bytes / before.packets : 0);
   const double size_after = std::max(1.0, after.bytes / after.packets);
@@ -205,8 +235,8 @@ size_t Lookback::ChangePoint(size_t suspected, const OnsetWatch::Rates& before, 
 
   double best = -INFINITY;
   double score = 0;
-  for (size_t i = seen_count_; i-- > 0;) {
-    if (i + 1 < seen_count_) {
+  for (size_t i = end; i-- > 0;) {
+    if (i + 1 < end) {
       const double gap_ns = static_cast<double>(std::max<int64_t>(0, seen_[i + 1].scaled_ns - seen_[i].scaled_ns));
       score += gap_ns < short_ns ? within_train : next_train - cost_per_ns * gap_ns;
     }
@@ -214,8 +244,8 @@ size_t Lookback::ChangePoint(size_t suspected, const OnsetWatch::Rates& before, 
     scores_[i] = score;
     best = std::max(best, score);
   }
-  size_t latest = seen_count_ - 1;
-  while (latest > 0 && scores_[latest] < best - kMargin) --latest;
+  size_t latest = end - 1;
+  while (latest > 0 && scores_[latest] < best - margin) --latest;
   return latest;
 }
 
@@ -244,7 +274,7 @@ void Lookback::Confirm() {
     return;
   }
   See(first, end);
-  const size_t at = ChangePoint(suspected_number_ - first, watch_.baseline(), watch_.early_rate());
+  const size_t at = FirstOfRise(suspected_number_ - first);
   rise_number_ = first + at;
   if (!HasEdge(at, suspected_number_ - first)) {
     watch_.ForgetAfterRise();
@@ -263,11 +293,11 @@ void Lookback::Confirm() {
 }
 
 // By the packets first seen up to last: what came in the time between them, a second.
-double Lookback::RateOf(size_t first, size_t last) const {
+double Lookback::RateOf(Measure measure, size_t first, size_t last) const {
   const int64_t time_ns = seen_[last].scaled_ns - seen_[first].scaled_ns;
   if (time_ns <= 0) return INFINITY;
   double sum = 0;
-  for (size_t i = first + 1; i <= last; ++i) sum += watch_.measure() == Measure::kPackets ? 1.0 : seen_[i].len;
+  for (size_t i = first + 1; i <= last; ++i) sum += measure == Measure::kPackets ? 1.0 : seen_[i].len;
   return sum * 1e9 / static_cast<double>(time_ns);
 }
 
@@ -278,7 +308,7 @@ bool Lookback::HasEdge(size_t at, size_t before) const {
   const double baseline = Of(watch_.baseline(), measure);
   // An edge would have been suspected long before, or the rate had come half the way before it.
   if (at + kLatestSuspicion < before) return false;
-  const double rate_before = at >= kFewestBefore ? RateOf(0, at) : 0;
+  const double rate_before = at >= kFewestBefore ? RateOf(measure, 0, at) : 0;
   if (rate_before >= baseline + (threshold - baseline) * kHalfTheWay &&
       Of(watch_.first_rate(), measure) < rate_before * kFarAboveBefore && watch_.steepest() < kFarAboveBefore) {
     return false;
@@ -286,7 +316,7 @@ bool Lookback::HasEdge(size_t at, size_t before) const {
 
   size_t last = std::min(at + kEdgePackets, seen_count_ - 1);
   while (last + 1 < seen_count_ && seen_[last].scaled_ns - seen_[at].scaled_ns < kEdgeNs) ++last;
-  const double edge_rate = last == at ? INFINITY : RateOf(at, last);
+  const double edge_rate = last == at ? INFINITY : RateOf(measure, at, last);
   const double last_rate = Of(watch_.last_rate(), measure);
   const bool sharp = edge_rate >= threshold * kEdgeShare && edge_rate * kSteepGrowth >= last_rate;
   if (sharp || Of(watch_.first_rate(), measure) >= threshold * kFarAbove) return true;

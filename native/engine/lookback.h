@@ -90,9 +90,15 @@ class Lookback {
   void TakeSample(const Packet& packet);
   void See(uint64_t first, uint64_t end);
   double ShareOfTrains(size_t first, size_t end, double short_ns) const;
-  size_t ChangePoint(size_t suspected, const OnsetWatch::Rates& before, const OnsetWatch::Rates& after);
+  size_t FirstOfRise(size_t suspected);
+  struct Trains {  // the shares of gaps that are within trains
+    double before;
+    double after;
+  };
+  size_t ChangePoint(size_t end, double short_ns, const Trains& within, const OnsetWatch::Rates& before,
+                     const OnsetWatch::Rates& after, double margin);
   bool HasEdge(size_t at, size_t before) const;
-  double RateOf(size_t first, size_t last) const;
+  double RateOf(OnsetWatch::Measure measure, size_t first, size_t last) const;
 
   const std::function<void()> on_suspicion_;
   const size_t ring_packets_;

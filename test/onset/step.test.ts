@@ -107,6 +107,41 @@ for (const calm of [50, 1_000, 5_000, 20_000]) {
   }
 }
 
+// Many hosts, or one whose caches are cold, do not send at their full rate from the first packet on.
+for (const spacing of ['even', 'poisson', 'bursty'] as Spacing[]) {
+  for (const calm of [1_000, 5_000]) {
+    test(`a flood on ${calm} pps, ${spacing}, whose first hundred come at a tenth of its rate`, async (t) => {
+      t.comment(`PCAP_RING_SEED=${seed}`)
+      for (const gap of [5, 10, 14, 62_500 / calm]) {
+        for (let stream = 1; stream <= 5; stream++) {
+          const next = random(stream * 1_000 + calm)
+          const from = calmFor + 0.1 * next()
+          const times = arrivals({ pps: calm, for: from + 0.32, spacing, next })
+          // In batches of 32, with a pause behind each.
+          const slow = Array.from({ length: 96 }, (_, i) => Math.floor(from * 1e6 + i * gap + (i >> 5) * 8 * gap))
+          const body = arrivals({ pps: 10e6 / gap, from: ((slow.at(-1) as number) + 8 * gap) / 1e6, for: 0.3, next })
+          const recording = recordingOfStreams({ times, size: 64 }, { times: [...slow, ...body], size: 64 })
+          const begin = Number((recording.truth[0]?.time ?? 0n) / 1_000n)
+          const first = recording.truth.find(({ stream }) => stream === 'flood')
+          const offset = (Number((first?.time ?? 0n) / 1_000n) - begin) / 1e6
+          const { reports, onsets } = await frozenAt(t, recording, [offset + 0.2], { cap, statsInterval })
+          t.equal(onsets.length, 1, 'one event')
+          const [report] = reports as [IncidentReport]
+          t.strictSame(
+            [...wrongStep(report, recording), ...judgeOnset(report, recording.truth, { cap, statsInterval })],
+            [],
+            `one every ${gap} us at first, seed ${stream}`,
+          )
+          const opens = inSection(placed(report, recording.truth).frames, 'onset').find(
+            ({ stream }) => stream === 'flood',
+          )
+          t.ok((opens?.number ?? Infinity) < 16, `the onset opens with number ${opens?.number}`)
+        }
+      }
+    })
+  }
+}
+
 test('an incident before it does not change what a freeze gives', async (t) => {
   const recording = recordingOfStreams(
     { times: arrivals({ pps: 1_000, for: 9 }) },
