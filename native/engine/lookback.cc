@@ -19,9 +19,12 @@ constexpr uint64_t kFewestHeld = 64;
 constexpr uint64_t kSlack = 64;
 // How much less likely than the most likely first packet a later one may be, in nats: one to 20.
 constexpr double kMargin = 3;
-// At the lower rates that a rise may begin with, each so many times lower than the one before.
-constexpr double kMarginOfSlower = 10;
+// A slower beginning: for how long, at rates each so many times lower than the one before, what it has to tell, and of how many
+// packets of the calm the rate is taken.
+constexpr int64_t kSlowBeginningNs = 20 * kNsPerMs;
 constexpr double kSlower = 4;
+constexpr double kMarginOfSlower = 10;
+constexpr size_t kFewestOfCalm = 16;
 // What the gaps of less than this share of the mean one of the rise are: within a train.
 constexpr double kTrainGap = 1.0 / 4;
 // Of the share of gaps that are within trains: what is taken for it without any, and how much a gap tells of it.
@@ -51,10 +54,10 @@ constexpr int kFewestSlots = 3;  // that tell of growth
 // A rate at the threshold is suspected within some 40 packets; an edge that lies further back than this is none.
 constexpr size_t kLatestSuspicion = 112;
 // A slower ramp: over the packets seen before the change, if they are so many, the rate had come half the way to the threshold
-// already; and it did not become so many times that in one slot.
+// already; and it did not become kSteepest times that in one slot.
 constexpr size_t kFewestBefore = 128;
 constexpr double kHalfTheWay = 0.5;
-constexpr double kFarAboveBefore = 8;
+constexpr double kSteepest = 8;  // in one slot: that is no ramp
 
 double Of(const OnsetWatch::Rates& rates, Measure measure) {
   return measure == Measure::kPackets ? rates.packets : rates.bytes;
@@ -186,67 +189,108 @@ double Lookback::ShareOfTrains(size_t first, size_t end, double short_ns) const 
   return std::clamp(within / gaps, kLeastShare, 1 - kLeastShare);
 }
 
-// The first packet of the rise that the one at `suspected` is part of. It may begin more slowly than it goes on, as many hosts
-// or one whose caches are cold do: so from what is placed at its rate on it is looked for at lower ones, down to the threshold,
-// with as much against an earlier packet as no chance in the calm comes to. And the calm is then what was seen of it last, as
-// what had risen a little long before is no beginning.
-size_t Lookback::FirstOfRise(size_t suspected) {
-  const OnsetWatch::Rates& after = watch_.early_rate();
-  const auto short_ns = [](const OnsetWatch::Rates& rates) { return kTrainGap * 1e9 / rates.packets; };
-  const size_t calm_end = suspected / 2;
-  const Trains within = {ShareOfTrains(0, calm_end, short_ns(after)),
-                         ShareOfTrains(suspected, seen_count_, short_ns(after))};
-  size_t at = ChangePoint(seen_count_, short_ns(after), within, watch_.baseline(), after, kMargin);
+// How much a packet tells for a rise that began before it, in nats. The traffic is taken for trains that come at random (a
+// compound Poisson process), of geometrically many packets of exponentially distributed sizes, and for one change of all three.
+struct Lookback::Change {
+  double short_ns;      // a gap of less is within a train
+  double within_train;  // what such a gap tells
+  double next_train;    // any other, less what it costs
+  double cost_per_ns;
+  double size;
+  double per_byte;
 
-  OnsetWatch::Rates calm = watch_.baseline();
-  if (calm_end > 0) {
-    calm.packets = std::max(calm.packets, RateOf(Measure::kPackets, 0, calm_end));
-    calm.bytes = std::max(calm.bytes, RateOf(Measure::kBytes, 0, calm_end));
+  // `within_before`, `within_after`: the share of gaps of less than `short_gap_ns`.
+  Change(double short_gap_ns, double within_before, double within_after, const OnsetWatch::Rates& before,
+         const OnsetWatch::Rates& after);
+  double OfGap(int64_t gap_ns) const {
+    const double gap = static_cast<double>(std::max<int64_t>(0, gap_ns));
+    return gap < short_ns ? within_train : next_train - cost_per_ns * gap;
   }
-  const double least = Of(watch_.threshold(), watch_.measure()) / Of(after, watch_.measure());
-  for (double share = 1; share > least;) {
-    share = std::max(share / kSlower, least);
-    const OnsetWatch::Rates slower = {std::max(calm.packets, after.packets * share),
-                                      std::max(calm.bytes, after.bytes * share)};
-    if (Of(slower, watch_.measure()) <= Of(calm, watch_.measure())) break;
-    const double as_before = ShareOfTrains(0, calm_end, short_ns(slower));
-    at = ChangePoint(at + 1, short_ns(slower), {as_before, as_before}, calm, slower, kMarginOfSlower);
-  }
-  return at;
-}
+  double OfSize(uint32_t len) const { return std::clamp(size + per_byte * len, -kMostOfSize, kMostOfSize); }
+};
 
-// The first packet, among those up to before `end`, of a rise from `before` to `after`. The traffic is taken for trains
-// that come at random (a compound Poisson process), of geometrically many packets of exponentially distributed sizes, and for
-// one change of all three: the largest sum of log-likelihood ratios from it to the last is the most likely first packet. The
-// latest of those that are not less likely by more than `margin` is taken, as no packet of the calm is to pass for one of the rise.
-size_t Lookback::ChangePoint(size_t end, double short_ns, const Trains& within, const OnsetWatch::Rates& before,
-                             const OnsetWatch::Rates& after, double margin) {
+Lookback::Change::Change(double short_gap_ns, double within_before, double within_after,
+                         const OnsetWatch::Rates& before, const OnsetWatch::Rates& after)
+    : short_ns(short_gap_ns) {
   constexpr double kLeastBefore = 0.01;
-  const double trains_after = after.packets * (1 - within.after);
+  const double trains_after = after.packets * (1 - within_after);
   const double trains_before =
-      std::clamp(before.packets * (1 - within.before), trains_after * kLeastBefore, trains_after);
-  const double within_train = std::log(within.after / within.before);
-  const double next_train = std::log((1 - within.after) * trains_after / ((1 - within.before) * trains_before));
-  const double cost_per_ns = (trains_after - trains_before) / 1e9;
+      std::clamp(before.packets * (1 - within_before), trains_after * kLeastBefore, trains_after);
+  within_train = std::log(within_after / within_before);
+  next_train = std::log((1 - within_after) * trains_after / ((1 - within_before) * trains_before));
+  cost_per_ns = (trains_after - trains_before) / 1e9;
   const double size_before = std::max(1.0, before.packets > 0 ? before.bytes / before.packets : 0);
   const double size_after = std::max(1.0, after.bytes / after.packets);
-  const double sizes = std::log(size_before / size_after);
-  const double per_byte = 1 / size_before - 1 / size_after;
+  size = std::log(size_before / size_after);
+  per_byte = 1 / size_before - 1 / size_after;
+}
 
+// Of packets `first` to `end` seen, the first one of the rise: the largest sum from it to the last is the most likely. The latest
+// of those that are not less likely by more than `margin` is taken, as no packet of the calm is to pass for one of the rise.
+size_t Lookback::ChangePoint(const Change& change, size_t first, size_t end, double margin) {
   double best = -INFINITY;
   double score = 0;
-  for (size_t i = end; i-- > 0;) {
-    if (i + 1 < end) {
-      const double gap_ns = static_cast<double>(std::max<int64_t>(0, seen_[i + 1].scaled_ns - seen_[i].scaled_ns));
-      score += gap_ns < short_ns ? within_train : next_train - cost_per_ns * gap_ns;
-    }
-    score += std::clamp(sizes + per_byte * seen_[i].len, -kMostOfSize, kMostOfSize);
+  for (size_t i = end; i-- > first;) {
+    if (i + 1 < end) score += change.OfGap(seen_[i + 1].scaled_ns - seen_[i].scaled_ns);
+    score += change.OfSize(seen_[i].len);
     scores_[i] = score;
     best = std::max(best, score);
   }
   size_t latest = end - 1;
-  while (latest > 0 && scores_[latest] < best - margin) --latest;
+  while (latest > first && scores_[latest] < best - margin) --latest;
   return latest;
+}
+
+// The most that packets in a row before `end`, which are of the calm, tell for a rise.
+double Lookback::MostByChance(const Change& change, size_t end) const {
+  double most = 0;
+  double score = 0;
+  for (size_t i = end; i-- > 0;) {
+    if (i + 1 < end) score += change.OfGap(seen_[i + 1].scaled_ns - seen_[i].scaled_ns);
+    score = std::max(0.0, score + change.OfSize(seen_[i].len));
+    most = std::max(most, score);
+  }
+  return most;
+}
+
+// Where the rise has the rate that it goes on with.
+size_t Lookback::AtFullRate(size_t suspected) {
+  const OnsetWatch::Rates after = watch_.early_rate();
+  const double short_ns = kTrainGap * 1e9 / after.packets;
+  const Change change(short_ns, ShareOfTrains(0, suspected / 2, short_ns), ShareOfTrains(suspected, seen_count_, short_ns),
+                      watch_.baseline(), after);
+  return ChangePoint(change, 0, seen_count_, kMargin);
+}
+
+// It may have begun more slowly, as many hosts or one whose caches are cold do: before `full` packets are looked for that tell of
+// a lower rate, and a lower one yet, for as long as that lies above the threshold and above what came to half the way to the
+// suspicion. They have to tell more than those did.
+size_t Lookback::SlowBeginning(size_t suspected, size_t full) {
+  const Measure measure = watch_.measure();
+  const OnsetWatch::Rates after = watch_.early_rate();
+  const size_t calm_end = suspected / 2;
+  OnsetWatch::Rates calm = watch_.baseline();
+  if (calm_end >= kFewestOfCalm) {
+    calm.packets = std::max(calm.packets, RateOf(Measure::kPackets, 0, calm_end));
+    calm.bytes = std::max(calm.bytes, RateOf(Measure::kBytes, 0, calm_end));
+  }
+  size_t first = suspected - std::min<size_t>(suspected, kSlack);
+  while (first < full && seen_[full].scaled_ns - seen_[first].scaled_ns > kSlowBeginningNs) ++first;
+
+  size_t at = full;
+  double rate = Of(after, measure);
+  while (first < at && rate > Of(watch_.threshold(), measure)) {
+    rate = std::max(rate / kSlower, Of(watch_.threshold(), measure));
+    if (rate <= Of(calm, measure)) break;
+    const double share = (rate - Of(calm, measure)) / (Of(after, measure) - Of(calm, measure));
+    const OnsetWatch::Rates slower = {calm.packets + (after.packets - calm.packets) * share,
+                                      calm.bytes + (after.bytes - calm.bytes) * share};
+    const double short_ns = kTrainGap * 1e9 / slower.packets;
+    const double within = ShareOfTrains(0, calm_end, short_ns);
+    const Change change(short_ns, within, within, calm, slower);
+    at = ChangePoint(change, first, at + 1, std::max(kMarginOfSlower, MostByChance(change, calm_end) + kMargin));
+  }
+  return at;
 }
 
 // At no cost, as trains of packets are suspected all the time: the stretch around it is held, and looked at if the rise holds.
@@ -274,13 +318,16 @@ void Lookback::Confirm() {
     return;
   }
   See(first, end);
-  const size_t at = FirstOfRise(suspected_number_ - first);
-  rise_number_ = first + at;
-  if (!HasEdge(at, suspected_number_ - first)) {
+  const size_t suspected = suspected_number_ - first;
+  const size_t full = AtFullRate(suspected);
+  if (!HasEdge(full, suspected)) {
+    rise_number_ = first + full;
     watch_.ForgetAfterRise();
     LetGo();
     return;
   }
+  const size_t at = SlowBeginning(suspected, full);
+  rise_number_ = first + at;
   kept_ = true;
   ring_->Trim(rise_number_ - std::min<uint64_t>(rise_number_, ring_packets_),
               rise_number_ + std::max<uint64_t>(ring_packets_ / 2, 1));
@@ -310,7 +357,7 @@ bool Lookback::HasEdge(size_t at, size_t before) const {
   if (at + kLatestSuspicion < before) return false;
   const double rate_before = at >= kFewestBefore ? RateOf(measure, 0, at) : 0;
   if (rate_before >= baseline + (threshold - baseline) * kHalfTheWay &&
-      Of(watch_.first_rate(), measure) < rate_before * kFarAboveBefore && watch_.steepest() < kFarAboveBefore) {
+      Of(watch_.first_rate(), measure) < rate_before * kSteepest && watch_.steepest() < kSteepest) {
     return false;
   }
 
@@ -319,7 +366,8 @@ bool Lookback::HasEdge(size_t at, size_t before) const {
   const double edge_rate = last == at ? INFINITY : RateOf(measure, at, last);
   const double last_rate = Of(watch_.last_rate(), measure);
   const bool sharp = edge_rate >= threshold * kEdgeShare && edge_rate * kSteepGrowth >= last_rate;
-  if (sharp || Of(watch_.first_rate(), measure) >= threshold * kFarAbove) return true;
+  const bool far_above = Of(watch_.first_rate(), measure) >= threshold * kFarAbove;
+  if (sharp || far_above || watch_.steepest() >= kSteepest) return true;
   return watch_.run() >= kFewestSlots && Of(watch_.late_rate(), measure) < Of(watch_.early_rate(), measure) * kRampGrowth;
 }
 

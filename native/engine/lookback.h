@@ -90,13 +90,11 @@ class Lookback {
   void TakeSample(const Packet& packet);
   void See(uint64_t first, uint64_t end);
   double ShareOfTrains(size_t first, size_t end, double short_ns) const;
-  size_t FirstOfRise(size_t suspected);
-  struct Trains {  // the shares of gaps that are within trains
-    double before;
-    double after;
-  };
-  size_t ChangePoint(size_t end, double short_ns, const Trains& within, const OnsetWatch::Rates& before,
-                     const OnsetWatch::Rates& after, double margin);
+  struct Change;
+  size_t ChangePoint(const Change& change, size_t first, size_t end, double margin);
+  double MostByChance(const Change& change, size_t end) const;
+  size_t AtFullRate(size_t suspected);
+  size_t SlowBeginning(size_t suspected, size_t full);
   bool HasEdge(size_t at, size_t before) const;
   double RateOf(OnsetWatch::Measure measure, size_t first, size_t last) const;
 

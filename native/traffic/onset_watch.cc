@@ -184,8 +184,9 @@ void OnsetWatch::Confirm(int64_t time_ns) {
 }
 
 bool OnsetWatch::ConfirmEarly(int64_t time_ns, const Counts& counts) {
-  if (state_ != State::kSuspected || slot_count_ < kConfirmingAtFreeze || raised_count_ < slot_count_) return false;
-  if (!AtLeast(raised_mean_, 1)) return false;
+  // Slots before the run are of a burst that was suspected shortly before it.
+  if (state_ != State::kSuspected || run() < kConfirmingAtFreeze) return false;
+  if (!AtLeast(MeanOf(first_of_run_, slot_count_), 1)) return false;
   // The slot that has not ended, if it tells anything: else a burst that is over would be taken for a rise.
   if (const int64_t length_ns = time_ns - slot_start_ns_; length_ns >= kLeastTellingNs) {
     const double seconds = static_cast<double>(length_ns) / 1e9;

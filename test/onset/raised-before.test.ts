@@ -24,6 +24,9 @@ interface Before {
 const cases: Before[] = [
   { calm: 100, raised: 600, raisedFor: 5, flood: 50_000 },
   { calm: 100, raised: 600, raisedFor: 0.6, flood: 50_000 },
+  { calm: 100, raised: 600, raisedFor: 0.3, flood: 50_000 },
+  { calm: 100, raised: 700, raisedFor: 0.2, flood: 50_000 },
+  { calm: 50, raised: 450, raisedFor: 0.3, flood: 100_000 },
   { calm: 10, raised: 700, raisedFor: 5, flood: 100_000 },
   { calm: 1_000, raised: 2_500, raisedFor: 1, flood: 100_000 },
   // A download, and a flood of large packets.

@@ -2,54 +2,17 @@
 
 import { test } from 'tap'
 
-import type { IncidentReport } from '../../src/index.js'
-import { nsOf } from '../support/evidence.js'
-import { frozenAt, inSection } from '../support/freezes.js'
+import { frozenAt } from '../support/freezes.js'
 import { arrivals, type Spacing } from '../support/generate.js'
-import { judgeOnset, placed } from '../support/onset-evidence.js'
+import { judgeOnset } from '../support/onset-evidence.js'
 import { random, seed } from '../support/random.js'
-import { type Recording, recordingOfStreams } from '../support/streams.js'
+import { wrongStep } from '../support/step-evidence.js'
+import { recordingOfStreams } from '../support/streams.js'
 
-const ring = 500
 const calmFor = 3
 const statsInterval = 50
 /** Small enough for the files to be read in no time, large enough for an attack section in all of them. */
 const cap = { packets: 1_300 }
-
-/** What acceptance asks of a step, and is not so. */
-function wrongStep(report: IncidentReport, { truth }: Recording): string[] {
-  const { frames } = placed(report, truth)
-  const flood = truth.findIndex(({ stream }) => stream === 'flood')
-  const wrong: string[] = []
-  const check = (good: boolean, what: string): void => {
-    if (!good) wrong.push(what)
-  }
-
-  // All before the first flood packet are calm: without a hole up to it means that they are the places right before.
-  // Where the onset was placed among calm packets that came right before the flood, these open its section.
-  const before = inSection(frames, 'pre-buffer').filter(({ place }) => place < flood)
-  const onset = inSection(frames, 'onset')
-  const opening = onset.filter(({ place }) => place < flood)
-  const calm = [...before, ...opening]
-  const least = Math.ceil(0.9 * Math.min(ring, flood))
-  check(before.length >= least, `${before.length} calm packets from before, at least ${least} are wanted`)
-  check(opening.length <= 50, `${opening.length} calm packets open the onset`)
-  check(calm.at(-1)?.place === flood - 1, `the calm ends at ${calm.at(-1)?.place}, the flood begins at ${flood}`)
-  check(calm.at(-1)?.place === (calm[0]?.place ?? 0) + calm.length - 1, 'the calm before has a hole')
-
-  const numbers = onset.filter(({ stream }) => stream === 'flood').map(({ number }) => number)
-  const run = numbers.findIndex((number, i) => i > 0 && number !== (numbers[i - 1] as number) + 1)
-  check((numbers[0] ?? Infinity) < 100, `the onset opens with flood packet ${numbers[0]}`)
-  check((run === -1 ? numbers.length : run) >= 50, `${run} flood packets without a hole`)
-  const frozen = nsOf(report.frozenAt)
-  const newest = truth.findLastIndex(({ time }) => time < frozen)
-  check(onset.at(-1)?.place === newest, `the onset ends at ${onset.at(-1)?.place}, not with the newest, ${newest}`)
-
-  const at = report.coverage.onsetAt
-  const off = at === null ? null : Number(nsOf(at) - (truth[flood]?.time ?? 0n)) / 1e6
-  check(off !== null && Math.abs(off) <= 20, `onsetAt is ${off} ms off`)
-  return wrong
-}
 
 const floodsOn = (calm: number): number[] => [
   ...new Set([Math.max(5_000, 10 * calm), Math.max(5_000, 100 * calm), 600_000]),
@@ -101,41 +64,6 @@ for (const calm of [50, 1_000, 5_000, 20_000]) {
               t.equal(report.coverage.onsetAt, onsets[0]?.at, 'the event and the report agree')
             }
           }
-        }
-      }
-    })
-  }
-}
-
-// Many hosts, or one whose caches are cold, do not send at their full rate from the first packet on.
-for (const spacing of ['even', 'poisson', 'bursty'] as Spacing[]) {
-  for (const calm of [1_000, 5_000]) {
-    test(`a flood on ${calm} pps, ${spacing}, whose first hundred come at a tenth of its rate`, async (t) => {
-      t.comment(`PCAP_RING_SEED=${seed}`)
-      for (const gap of [5, 10, 14, 62_500 / calm]) {
-        for (let stream = 1; stream <= 5; stream++) {
-          const next = random(stream * 1_000 + calm)
-          const from = calmFor + 0.1 * next()
-          const times = arrivals({ pps: calm, for: from + 0.32, spacing, next })
-          // In batches of 32, with a pause behind each.
-          const slow = Array.from({ length: 96 }, (_, i) => Math.floor(from * 1e6 + i * gap + (i >> 5) * 8 * gap))
-          const body = arrivals({ pps: 10e6 / gap, from: ((slow.at(-1) as number) + 8 * gap) / 1e6, for: 0.3, next })
-          const recording = recordingOfStreams({ times, size: 64 }, { times: [...slow, ...body], size: 64 })
-          const begin = Number((recording.truth[0]?.time ?? 0n) / 1_000n)
-          const first = recording.truth.find(({ stream }) => stream === 'flood')
-          const offset = (Number((first?.time ?? 0n) / 1_000n) - begin) / 1e6
-          const { reports, onsets } = await frozenAt(t, recording, [offset + 0.2], { cap, statsInterval })
-          t.equal(onsets.length, 1, 'one event')
-          const [report] = reports as [IncidentReport]
-          t.strictSame(
-            [...wrongStep(report, recording), ...judgeOnset(report, recording.truth, { cap, statsInterval })],
-            [],
-            `one every ${gap} us at first, seed ${stream}`,
-          )
-          const opens = inSection(placed(report, recording.truth).frames, 'onset').find(
-            ({ stream }) => stream === 'flood',
-          )
-          t.ok((opens?.number ?? Infinity) < 16, `the onset opens with number ${opens?.number}`)
         }
       }
     })

@@ -105,6 +105,8 @@ export interface Arrivals {
   for: number
   /** @default 'even' */
   spacing?: Spacing
+  /** Between the frames of a burst, µs. @default 1 */
+  apart?: number
   /** Random numbers, for all but `'even'`. */
   next?: () => number
 }
@@ -128,12 +130,19 @@ function timeOfPackets(packets: number, rate: (seconds: number) => number, time:
 }
 
 /** When packets come, in whole µs from the recording's beginning on, ascending. The first comes at `from` exactly. */
-export function arrivals({ pps, from = 0, for: seconds, spacing = 'even', next = none }: Arrivals): number[] {
+export function arrivals({
+  pps,
+  from = 0,
+  for: seconds,
+  spacing = 'even',
+  apart = 1,
+  next = none,
+}: Arrivals): number[] {
   const times: number[] = []
   for (let time = from; time < from + seconds; ) {
     const burst = spacing === 'bursty' ? 10 + Math.floor(next() * 41) : 1
     // A little more than nothing, so that what adds up to a whole µs is one.
-    for (let i = 0; i < burst; i++) times.push(Math.floor(time * 1e6 + 0.01) + i)
+    for (let i = 0; i < burst; i++) times.push(Math.floor(time * 1e6 + 0.01) + i * apart)
     const packets = spacing === 'even' ? burst : -Math.log(1 - next()) * burst
     time = typeof pps === 'number' ? time + packets / pps : timeOfPackets(packets, pps, time)
   }
