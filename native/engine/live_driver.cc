@@ -109,18 +109,18 @@ void LiveDriver::Suspected() {
   Keep(1);
 }
 
+// The kernel compiles a program first, which takes most of the call, and exchanges them at its end.
 void LiveDriver::Keep(uint32_t one_of) {
   if (one_of == one_of_) return;
   if (!context_->sampler.Keep(one_of)) return;
-  steps_.push_back({context_->sampler.since_ns(), one_of});
+  steps_.push_back({RealtimeNs(), one_of});
   one_of_ = one_of;
   stepped_ns_ = MonotonicNs();
   UpdateAttention();
 }
 
-// As a caller saw to it before it took the time of its command.
+// As a caller saw to it before it took this time.
 void LiveDriver::KeptAllSince(int64_t time_ns) {
-  time_ns = std::min(time_ns, context_->sampler.since_ns());
   context_->sampler.Seen();
   one_of_ = 1;
   while (!steps_.empty() && steps_.back().time_ns > time_ns) steps_.pop_back();

@@ -2,17 +2,9 @@
 
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <iterator>
 
-#include "base/time.h"
-
 namespace pcap_ring {
-namespace {
-
-constexpr int64_t kExchangeNs = 100'000;
-
-}  // namespace
 
 std::vector<sock_filter> KeepOneOf(uint32_t n, const std::vector<sock_filter>& program) {
   const sock_filter draw[] = {
@@ -45,10 +37,7 @@ void Sampler::Detach() {
   n_ = 1;
 }
 
-// The kernel exchanges programs at once: each packet passes the old one or the new one. When, nobody says: it compiles the
-// program first, and the caller may be held up before and after. So the time is the end of the call where more packets are
-// kept, as those before it that are taken for whole leave an untold hole, and its beginning where fewer are; but a hundred
-// microseconds from the other end at most, as each packet that is taken for one of N by mistake is N in every figure.
+// The kernel exchanges programs at once: each packet passes the old one or the new one.
 bool Sampler::Exchange(uint32_t n) {
   if (n == n_) return true;
   if (socket_ < 0) return false;
@@ -56,11 +45,7 @@ bool Sampler::Exchange(uint32_t n) {
   if (n > 1) sampled = KeepOneOf(n, program_);
   std::vector<sock_filter>& program = n > 1 ? sampled : program_;
   const sock_fprog attached = {static_cast<unsigned short>(program.size()), program.data()};
-  const int64_t begun_ns = RealtimeNs();
   if (setsockopt(socket_, SOL_SOCKET, SO_ATTACH_FILTER, &attached, sizeof attached) != 0) return false;
-  const int64_t ended_ns = std::max(begun_ns, RealtimeNs());
-  since_ns_.store(n < n_ ? std::min(ended_ns, begun_ns + kExchangeNs) : std::max(begun_ns, ended_ns - kExchangeNs),
-                  std::memory_order_relaxed);
   n_ = n;
   return true;
 }

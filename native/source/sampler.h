@@ -34,9 +34,6 @@ class Sampler {
   [[nodiscard]] bool KeepAll();
   // Capture thread: a command that KeepAll succeeded for.
   void Seen();
-  // Capture thread, of its own last call of Keep, or of one of KeepAll that it has not seen: since when the kernel has kept
-  // so many, by the clock of packets.
-  int64_t since_ns() const { return since_ns_.load(std::memory_order_relaxed); }
 
  private:
   bool Exchange(uint32_t n);
@@ -44,7 +41,6 @@ class Sampler {
   // Calls of KeepAll that succeeded. Relaxed: it rises with the lock held, under which it is asked; that it falls only allows what was not
   // allowed before.
   std::atomic<int> not_seen_{0};
-  std::atomic<int64_t> since_ns_{0};  // written with the lock held
   std::mutex mutex_;  // for all below
   int socket_ = -1;
   uint32_t n_ = 1;

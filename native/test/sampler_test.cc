@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "base/fd.h"
-#include "base/time.h"
 #include "test/check.h"
 
 namespace pcap_ring {
@@ -88,25 +87,6 @@ TEST(what_is_kept_is_exchanged_and_set_back) {
   sampler.Detach();
   CHECK(!sampler.Keep(16));
   CHECK_EQ(pair.Passing(1'000), 1'000);
-}
-
-TEST(when_what_is_kept_was_exchanged_lies_within_the_call) {
-  Pair pair;
-  pair.SetProgram(kOnlyA);
-  Sampler sampler;
-  sampler.Attach(pair.receiver());
-  for (const uint32_t n : {16u, 2u, 64u, 1u}) {
-    const int64_t before_ns = RealtimeNs();
-    CHECK(sampler.Keep(n));
-    const int64_t since_ns = sampler.since_ns();
-    CHECK(since_ns >= before_ns && since_ns <= RealtimeNs());
-  }
-  CHECK(sampler.Keep(4));
-  CHECK(sampler.KeepAll());
-  const int64_t since_ns = sampler.since_ns();
-  // Nothing is exchanged for those who come later.
-  CHECK(sampler.KeepAll());
-  CHECK_EQ(sampler.since_ns(), since_ns);
 }
 
 TEST(whoever_asks_for_all_has_it_until_that_was_seen) {
