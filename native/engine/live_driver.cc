@@ -177,6 +177,7 @@ void LiveDriver::PollAndDispatch() {
   }
   // Also while the device is away: its newest packets are still in the kernel's buffer.
   const int count = source_.open() ? source_.Dispatch(kBatch, this) : 0;
+  more_ = count >= kBatch;
   drained_ = count <= 0;
   // Empty: whatever was taken before the losses has been handed out.
   if (count <= 0 && pipeline_->loss()->any_unplaced()) {
@@ -193,7 +194,7 @@ void LiveDriver::PollAndDispatch() {
 }
 
 int LiveDriver::TimeoutMs() const {
-  if (source_.open() && source_.HasMore()) return 0;
+  if (more_) return 0;
   int64_t next_ns = next_interval_ns_;
   if (down_) next_ns = std::min(next_ns, next_try_ns_);
   const int64_t now_ns = MonotonicNs();

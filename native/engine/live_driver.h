@@ -91,6 +91,7 @@ class LiveDriver : private LiveSource::Sink {
   int64_t down_since_ns_ = 0;  // monotonic
   int64_t next_try_ns_ = 0;
   int64_t back_off_ns_ = 0;
+  bool more_ = false;     // the kernel's buffer may hold more than was taken
   bool drained_ = false;  // it was found empty when it was last looked at
   bool closing_ = false;
   int64_t closed_ns_ = kNever;  // monotonic: the moment of the close

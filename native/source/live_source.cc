@@ -242,7 +242,6 @@ int LiveSource::DispatchByLibpcap(int most, Sink* sink) {
   if (delivery.count > 0) {
     if (const uint32_t drops = ReadDrops(); drops > 0) sink->OnDrops(drops, 0, begun_ns);
   }
-  has_more_ = count >= most;
   return count < 0 ? -1 : delivery.count;
 }
 

@@ -59,8 +59,6 @@ class LiveSource {
   // Hands out about `most` packets: the block that they end in is handed out whole. How many there were; 0 when the
   // kernel's buffer is empty; -1 when the device fails.
   int Dispatch(int most, Sink* sink);
-  // Whether there is more to be handed out at once, as far as is known without asking the kernel.
-  bool HasMore() const { return blocks_.attached() ? blocks_.Ready() != nullptr : has_more_; }
 
   int dlt() const { return pcap_datalink(handle_.get()); }
   uint32_t linktype() const { return linktype_; }
@@ -87,7 +85,6 @@ class LiveSource {
   bool loopback_ = false;
   bool has_frame_headers_ = false;  // V3, and not a cooked device, where libpcap's header stands in between
   uint32_t frame_offset_ = 0;       // from the kernel's frame header to a packet that libpcap hands out, as last seen
-  bool has_more_ = false;           // libpcap gave as many as it was asked for
   uint32_t held_drops_ = 0;         // seen, and to be told of with the next block
   bool settled_ = false;            // what was taken before the filter was there is through
   int64_t opened_ns_ = 0;

@@ -186,7 +186,8 @@ void OnsetWatch::Confirm(int64_t time_ns) {
 bool OnsetWatch::ConfirmEarly(int64_t time_ns, const Counts& counts) {
   // Slots before the run are of a burst that was suspected shortly before it.
   if (state_ != State::kSuspected || run() < kConfirmingAtFreeze) return false;
-  if (!AtLeast(MeanOf(first_of_run_, slot_count_), 1)) return false;
+  const Rates mean = MeanOf(first_of_run_, slot_count_);
+  if (!AtLeast(mean, 1)) return false;
   // The slot that has not ended, if it tells anything: else a burst that is over would be taken for a rise.
   if (const int64_t length_ns = time_ns - slot_start_ns_; length_ns >= kLeastTellingNs) {
     const double seconds = static_cast<double>(length_ns) / 1e9;
@@ -194,6 +195,7 @@ bool OnsetWatch::ConfirmEarly(int64_t time_ns, const Counts& counts) {
     const double bytes = static_cast<double>(counts.bytes - slot_counts_.bytes);
     if (!AtLeast({packets / seconds, bytes / seconds}, 1)) return false;
   }
+  raised_mean_ = mean;
   Confirm(slot_start_ns_);
   return true;
 }
