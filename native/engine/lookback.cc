@@ -225,14 +225,19 @@ Lookback::Change::Change(double short_gap_ns, double within_before, double withi
   per_byte = 1 / size_before - 1 / size_after;
 }
 
+// By its size, and by the gap to the next one before `end`.
+double Lookback::Tells(const Change& change, size_t i, size_t end) const {
+  const double gap = i + 1 < end ? change.OfGap(seen_[i + 1].scaled_ns - seen_[i].scaled_ns) : 0;
+  return gap + change.OfSize(seen_[i].len);
+}
+
 // Of packets `first` to `end` seen, the first one of the rise: the largest sum from it to the last is the most likely. The latest
 // of those that are not less likely by more than `margin` is taken, as no packet of the calm is to pass for one of the rise.
 size_t Lookback::ChangePoint(const Change& change, size_t first, size_t end, double margin) {
   double best = -INFINITY;
   double score = 0;
   for (size_t i = end; i-- > first;) {
-    if (i + 1 < end) score += change.OfGap(seen_[i + 1].scaled_ns - seen_[i].scaled_ns);
-    score += change.OfSize(seen_[i].len);
+    score += Tells(change, i, end);
     scores_[i] = score;
     best = std::max(best, score);
   }
@@ -246,8 +251,7 @@ double Lookback::MostByChance(const Change& change, size_t end) const {
   double most = 0;
   double score = 0;
   for (size_t i = end; i-- > 0;) {
-    if (i + 1 < end) score += change.OfGap(seen_[i + 1].scaled_ns - seen_[i].scaled_ns);
-    score = std::max(0.0, score + change.OfSize(seen_[i].len));
+    score = std::max(0.0, score + Tells(change, i, end));
     most = std::max(most, score);
   }
   return most;
@@ -320,14 +324,14 @@ void Lookback::Confirm() {
   See(first, end);
   const size_t suspected = suspected_number_ - first;
   const size_t full = AtFullRate(suspected);
-  if (!HasEdge(full, suspected)) {
-    rise_number_ = first + full;
+  const bool edge = HasEdge(full, suspected);
+  const size_t at = edge ? SlowBeginning(suspected, full) : full;
+  rise_number_ = first + at;
+  if (!edge) {
     watch_.ForgetAfterRise();
     LetGo();
     return;
   }
-  const size_t at = SlowBeginning(suspected, full);
-  rise_number_ = first + at;
   kept_ = true;
   ring_->Trim(rise_number_ - std::min<uint64_t>(rise_number_, ring_packets_),
               rise_number_ + std::max<uint64_t>(ring_packets_ / 2, 1));

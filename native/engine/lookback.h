@@ -91,6 +91,7 @@ class Lookback {
   void See(uint64_t first, uint64_t end);
   double ShareOfTrains(size_t first, size_t end, double short_ns) const;
   struct Change;
+  double Tells(const Change& change, size_t i, size_t end) const;
   size_t ChangePoint(const Change& change, size_t first, size_t end, double margin);
   double MostByChance(const Change& change, size_t end) const;
   size_t AtFullRate(size_t suspected);

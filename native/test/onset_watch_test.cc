@@ -481,6 +481,20 @@ TEST(a_freeze_confirms_what_has_held_for_three_slots) {
   CHECK(!feed.watch.ConfirmEarly(feed.now_ns, feed.counts));
 }
 
+TEST(a_freeze_confirms_a_flood_that_a_burst_was_suspected_before) {
+  Feed feed;
+  feed.Run(1'000, 3 * kNsPerSec);
+  feed.Run(500'000, 10 * kNsPerMs);
+  feed.Run(1'000, 45 * kNsPerMs);
+  CHECK(feed.watch.suspected());
+  feed.Run(50'000, 100 * kNsPerMs);
+  feed.AdvanceTo(feed.now_ns);
+  CHECK(feed.confirmed.empty());
+  CHECK(feed.watch.ConfirmEarly(feed.now_ns, feed.counts));
+  // The flood's rate, and not its and the burst's.
+  CHECK(std::abs(feed.watch.rate().packets / 50'000 - 1) < 0.1);
+}
+
 TEST(a_freeze_right_behind_a_burst_confirms_nothing) {
   for (const int64_t burst_ms : {80, 90, 100}) {
     for (const int64_t later_ms : {5, 10, 20, 24}) {

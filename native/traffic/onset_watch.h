@@ -16,7 +16,7 @@ namespace pcap_ring {
 // baseline). It is kept as a leaky bucket in time (GCRA: the moment at which the bucket will be empty), which takes an
 // addition and two comparisons a packet. From the suspicion on, slots of 25 ms decide: six of eight near the threshold,
 // and their mean at or above it, confirm it; the third that is not drops it, and the eighth. So what is shorter than 125 ms
-// is never confirmed, but by a freeze that falls into it (75 ms).
+// is never confirmed, but by a freeze: three raised slots up to it, and what is shorter may raise the first and the last in part.
 //
 // The capture thread's. Knows no packets, only when they came and how large they were.
 class OnsetWatch {
@@ -65,7 +65,8 @@ class OnsetWatch {
   double suspicious_bytes() const { return suspicious_bytes_; }
   // From here on slots decide. False: the suspicion that there is stays, as it has more for it than against it.
   bool Suspect(int64_t time_ns, const Counts& counts);
-  // At a freeze at `time_ns`, with `counts` before it: a suspicion that has held up to there is taken for confirmed.
+  // At a freeze at `time_ns`, with `counts` before it: a suspicion whose last slots up to there are raised, three at least, is
+  // taken for confirmed, at their rate.
   bool ConfirmEarly(int64_t time_ns, const Counts& counts);
   // There was no edge: the rise lasts, but is not remembered behind its end.
   void ForgetAfterRise() { keep_ns_of_rise_ = 0; }

@@ -1,4 +1,4 @@
-// What a file lacks of a flood that began at once, by the places of its frames in the recording.
+// What a file lacks of a flood that began on calm traffic, by the places of its frames in the recording.
 
 import type { IncidentReport } from '../../src/index.js'
 import { nsOf } from './evidence.js'
@@ -6,8 +6,10 @@ import { inSection } from './freezes.js'
 import { placed } from './onset-evidence.js'
 import type { Recording } from './streams.js'
 
+const ring = 500
+
 /** What acceptance asks of a step, and is not so. */
-export function wrongStep(report: IncidentReport, { truth }: Recording, ring = 500): string[] {
+export function wrongStep(report: IncidentReport, { truth }: Recording): string[] {
   const { frames } = placed(report, truth)
   const flood = truth.findIndex(({ stream }) => stream === 'flood')
   const wrong: string[] = []

@@ -53,8 +53,8 @@ const shapesOf = (size: number): Shape[] =>
 
 const floodBegins = 3_000
 
-/** Whether a run has the default budget, as every other has whose calm is far below it on any machine: the flood is sampled. */
-const sampled = (rate: number, number: number): boolean => rate <= 1_000 && (number >> 1) % 2 === 0
+/** Whether a run has the default budget, as every other has whose calm is well below it: the flood is sampled until the freeze. */
+const sampled = (rate: number, number: number): boolean => rate <= 5_000 && (number >> 1) % 2 === 0
 
 interface Attempt {
   shape: Shape
@@ -140,11 +140,13 @@ export function testSteps(size: number): void {
         const number = Math.floor(next() * 2 ** 31)
         const captures = join(directory, `${number}`)
         mkdirSync(captures)
-        const budget = sampled(rate, number)
+        let budget = sampled(rate, number)
         let run = await flooded(floods, captures, { shape, size, number, budget })
-        // On a busy machine it may take another try until it sends that much.
+        // On a busy machine it may take another try until it sends that much; and where the calm is not far below the budget, one
+        // without it to keep the calm whole.
         for (let tries = 1; tries < 5 && !isFlood(run, rate); ++tries) {
           t.comment(`no flood on ${rate} a second, ${whyNot(run, rate)}`)
+          budget &&= !(calmIsSampled(run) && tries > 1 && rate > 1_000)
           rmSync(captures, { recursive: true })
           mkdirSync(captures)
           run = await flooded(floods, captures, { shape, size, number, budget })
