@@ -4,6 +4,9 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <span>
+
+#include "engine/exchange_place.h"
 
 namespace pcap_ring {
 namespace {
@@ -80,6 +83,7 @@ void LiveDriver::CloseSource() {
   context_->sampler.Detach();
   source_.Close();
   steps_.clear();
+  exchanges_ = context_->sampler.exchanges();
   if (pipeline_->totals().one_of() > 1) pipeline_->Sample(1);
   one_of_ = 1;
 }
@@ -109,37 +113,71 @@ void LiveDriver::Suspected() {
   Keep(1);
 }
 
-// The kernel compiles a program first, which takes most of the call, and exchanges them at its end.
 void LiveDriver::Keep(uint32_t one_of) {
   if (one_of == one_of_) return;
   if (!context_->sampler.Keep(one_of)) return;
-  steps_.push_back({RealtimeNs(), one_of});
   one_of_ = one_of;
-  stepped_ns_ = MonotonicNs();
+  TakeExchanges();
   UpdateAttention();
 }
 
-// As a caller saw to it before it took this time.
-void LiveDriver::KeptAllSince(int64_t time_ns) {
+// A caller's, too, which it may still be in: packets from behind the exchange may come before its command.
+void LiveDriver::TakeExchanges() {
+  const Sampler& sampler = context_->sampler;
+  for (SamplingStep& step : steps_) {
+    if (step.exchange.end_ns != kNever) continue;
+    step.exchange = sampler.exchange(step.number);
+    step.place_ns = std::min(step.place_ns, step.exchange.end_ns);
+  }
+  for (; exchanges_ != sampler.exchanges(); ++exchanges_) {
+    const Sampler::Exchange exchange = sampler.exchange(exchanges_);
+    steps_.push_back({exchanges_, exchange, exchange.end_ns});
+    stepped_ns_ = MonotonicNs();
+  }
+}
+
+// As a caller saw to it.
+void LiveDriver::KeptAll() {
+  TakeExchanges();
   context_->sampler.Seen();
   one_of_ = 1;
-  while (!steps_.empty() && steps_.back().time_ns > time_ns) steps_.pop_back();
-  const uint32_t before = steps_.empty() ? pipeline_->totals().one_of() : steps_.back().one_of;
-  if (before == 1) return;
-  if (pipeline_->newest_ns() < time_ns) {
-    steps_.push_back({time_ns, 1});
-    stepped_ns_ = MonotonicNs();
-    return;
+  if (steps_.empty() || pipeline_->newest_ns() < steps_.back().place_ns) return;
+  // Where blocks are not to be seen, some of those behind it have been taken already.
+  const SamplingStep last = steps_.back();
+  steps_.pop_back();
+  PlaceSteps(last.place_ns);
+  pipeline_->Sample(last.exchange.one_of, last.place_ns);
+}
+
+void LiveDriver::FindStepsInBlock() {
+  source_.StampsOfBlock(&stamps_);
+  std::span<const int64_t> stamps = stamps_;
+  const auto up_to = [&](int64_t time_ns) {
+    const auto end = std::find_if(stamps.begin(), stamps.end(), [&](int64_t stamp) { return stamp >= time_ns; });
+    return static_cast<size_t>(end - stamps.begin());
+  };
+  int64_t previous_ns = pipeline_->newest_ns();
+  uint32_t one_of = pipeline_->totals().one_of();
+  for (size_t i = 0; i < steps_.size() && !stamps.empty(); ++i) {
+    SamplingStep& step = steps_[i];
+    const int64_t next_ns = i + 1 < steps_.size() ? steps_[i + 1].exchange.begin_ns : kNever;
+    step.place_ns =
+        PlaceOfExchange({step.exchange.begin_ns, step.exchange.end_ns, static_cast<double>(one_of) / step.exchange.one_of},
+                        stamps.first(up_to(next_ns)), previous_ns);
+    const size_t placed = up_to(step.place_ns);
+    if (placed > 0) previous_ns = stamps[placed - 1];
+    stamps = stamps.subspan(placed);
+    one_of = step.exchange.one_of;
   }
-  // Some of those behind it have been taken already.
-  PlaceSteps(time_ns);
-  pipeline_->Sample(1, time_ns);
+  UpdateAttention();
 }
 
 // The next packet is stamped `time_ns`.
 void LiveDriver::PlaceSteps(int64_t time_ns) {
   size_t placed = 0;
-  for (; placed < steps_.size() && steps_[placed].time_ns <= time_ns; ++placed) pipeline_->Sample(steps_[placed].one_of);
+  for (; placed < steps_.size() && steps_[placed].place_ns <= time_ns; ++placed) {
+    pipeline_->Sample(steps_[placed].exchange.one_of);
+  }
   steps_.erase(steps_.begin(), steps_.begin() + static_cast<ptrdiff_t>(placed));
 }
 
@@ -153,6 +191,8 @@ void LiveDriver::OnPacket(const Packet& packet) {
 
 void LiveDriver::OnBlock(uintptr_t slot, uint32_t packets) {
   pipeline_->loss()->PlaceBySlot(pipeline_->position(), slot);
+  TakeExchanges();
+  if (!steps_.empty()) FindStepsInBlock();
   pipeline_->BeginBlock(packets);
 }
 
@@ -185,8 +225,9 @@ void LiveDriver::PollAndDispatch() {
     UpdateAttention();
   }
   // No packet from before the step can come any more, though the clock may have been set so that none is stamped behind it.
+  // Those of a call that has not returned stay.
   if (count <= 0 && !steps_.empty() && MonotonicNs() - stepped_ns_ >= DrainNs(*context_)) {
-    PlaceSteps(kNever);
+    PlaceSteps(kNever - 1);
     UpdateAttention();
   }
   if (!down_ && (count < 0 || (count == 0 && (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0))) GoDown();
@@ -248,7 +289,7 @@ void LiveDriver::HandleCommands() {
 void LiveDriver::Handle(const Command& command) {
   switch (command.kind) {
     case Command::Kind::kOpen: {
-      if (command.keeps_all) KeptAllSince(command.realtime_ns);
+      if (command.keeps_all) KeptAll();
       if (closing_) break;  // the writer tells of it
       Tap* tap = pipeline_->Open(command.tap);
       if (tap == nullptr) break;
@@ -259,7 +300,7 @@ void LiveDriver::Handle(const Command& command) {
       break;
     }
     case Command::Kind::kResolve:
-      if (command.keeps_all) KeptAllSince(command.realtime_ns);
+      if (command.keeps_all) KeptAll();
       if (Tap* tap = pipeline_->Find(command.handle); tap != nullptr) {
         Clocks* const clocks = ClocksOf(command.handle);
         // Set back behind the freeze, the clock says nothing of R, which then is the freeze itself.
@@ -327,7 +368,7 @@ void LiveDriver::Attend(int64_t time_ns) {
 void LiveDriver::UpdateAttention() {
   std::erase_if(clocks_, [this](const Clocks& c) { return pipeline_->Find(c.handle) == nullptr; });
   int64_t next_ns = pipeline_->loss()->next_ns();
-  if (!steps_.empty()) next_ns = std::min(next_ns, steps_.front().time_ns);
+  if (!steps_.empty()) next_ns = std::min(next_ns, steps_.front().place_ns);
   for (const auto& tap : pipeline_->taps()) next_ns = std::min(next_ns, BoundaryOf(*tap));
   // Sequentially consistent with Post: either it sees our value overwritten, or we see its command.
   context_->attention.store(next_ns, std::memory_order_seq_cst);

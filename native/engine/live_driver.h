@@ -33,10 +33,12 @@ class LiveDriver : private LiveSource::Sink {
     int64_t real_minus_mono_ns;
   };
 
-  // From this time on the kernel keeps one of so many packets; those from before it may not have been taken yet.
+  // An exchange of the sampler's. The kernel keeps one of so many from the first packet on that is stamped `place_ns`;
+  // those from before it may not have been taken yet.
   struct SamplingStep {
-    int64_t time_ns;
-    uint32_t one_of;
+    uint32_t number;
+    Sampler::Exchange exchange;
+    int64_t place_ns;  // its end, or what the packets say
   };
 
   void OnPacket(const Packet& packet) override;
@@ -50,7 +52,9 @@ class LiveDriver : private LiveSource::Sink {
   void Steer(int64_t now_ns);
   void Keep(uint32_t one_of);
   void Suspected();
-  void KeptAllSince(int64_t time_ns);
+  void KeptAll();
+  void TakeExchanges();
+  void FindStepsInBlock();
   void PlaceSteps(int64_t time_ns);
   void HandleCommands();
   void Handle(const Command& command);
@@ -82,6 +86,8 @@ class LiveDriver : private LiveSource::Sink {
   uint32_t one_of_ = 1;  // packets that the kernel keeps
   std::vector<SamplingStep> steps_;  // that no packet from behind them followed yet
   int64_t stepped_ns_ = 0;  // monotonic: the last of them
+  uint32_t exchanges_ = 0;  // of the sampler's, seen
+  std::vector<int64_t> stamps_;  // of a block
   int64_t next_steering_ns_ = 0;  // monotonic
   bool heeding_ = false;  // the suspicion that there is: every packet is kept
   int64_t next_heeding_ns_ = 0;  // monotonic; a bucket, as in OnsetWatch

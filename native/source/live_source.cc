@@ -184,6 +184,17 @@ int LiveSource::DispatchBlocks(int most, Sink* sink) {
   return getsockopt(socket(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0 ? 0 : -1;
 }
 
+void LiveSource::StampsOfBlock(std::vector<int64_t>* stamps) const {
+  stamps->clear();
+  const tpacket_block_desc* const block = blocks_.Ready();
+  const auto* at = reinterpret_cast<const uint8_t*>(block) + block->hdr.bh1.offset_to_first_pkt;
+  for (uint32_t left = block->hdr.bh1.num_pkts; left > 0; --left) {
+    const auto& frame = *reinterpret_cast<const tpacket3_hdr*>(at);
+    stamps->push_back(frame.tp_sec * kNsPerSec + frame.tp_nsec);
+    at += frame.tp_next_offset;
+  }
+}
+
 // What goes the other way, and on loopback the copy that was sent, may be in the buffer (RefuseOtherDirection).
 void LiveSource::HandOut(tpacket_block_desc* block, Sink* sink) {
   constexpr size_t kAddress = TPACKET_ALIGN(sizeof(tpacket3_hdr));

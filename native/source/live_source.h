@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "source/block_ring.h"
@@ -59,6 +60,8 @@ class LiveSource {
   // Hands out about `most` packets: the block that they end in is handed out whole. How many there were; 0 when the
   // kernel's buffer is empty; -1 when the device fails.
   int Dispatch(int most, Sink* sink);
+  // The times of the packets in the block that is about to be handed out (OnBlock), in the order in which they passed.
+  void StampsOfBlock(std::vector<int64_t>* stamps) const;
 
   int dlt() const { return pcap_datalink(handle_.get()); }
   uint32_t linktype() const { return linktype_; }

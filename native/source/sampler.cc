@@ -38,27 +38,49 @@ void Sampler::Detach() {
 }
 
 // The kernel exchanges programs at once: each packet passes the old one or the new one.
-bool Sampler::Exchange(uint32_t n) {
+bool Sampler::SetProgram(uint32_t n) {
   if (n == n_) return true;
   if (socket_ < 0) return false;
   std::vector<sock_filter> sampled;
   if (n > 1) sampled = KeepOneOf(n, program_);
   std::vector<sock_filter>& program = n > 1 ? sampled : program_;
   const sock_fprog attached = {static_cast<unsigned short>(program.size()), program.data()};
-  if (setsockopt(socket_, SOL_SOCKET, SO_ATTACH_FILTER, &attached, sizeof attached) != 0) return false;
-  n_ = n;
-  return true;
+  Logged& exchange = Log(n);
+  const bool done = setsockopt(socket_, SOL_SOCKET, SO_ATTACH_FILTER, &attached, sizeof attached) == 0;
+  exchange.end_ns.store(RealtimeNs(), std::memory_order_release);
+  if (done) {
+    n_ = n;
+  } else {
+    Log(n_).end_ns.store(RealtimeNs(), std::memory_order_release);  // as it was
+  }
+  return done;
+}
+
+Sampler::Logged& Sampler::Log(uint32_t n) {
+  const uint32_t number = exchanges_.load(std::memory_order_relaxed);
+  Logged& exchange = log_[number % log_.size()];
+  exchange.one_of.store(n, std::memory_order_relaxed);
+  exchange.begin_ns.store(RealtimeNs(), std::memory_order_relaxed);
+  exchange.end_ns.store(kNever, std::memory_order_relaxed);
+  exchanges_.store(number + 1, std::memory_order_release);
+  return exchange;
+}
+
+Sampler::Exchange Sampler::exchange(uint32_t number) const {
+  const Logged& exchange = log_[number % log_.size()];
+  return {exchange.one_of.load(std::memory_order_relaxed), exchange.begin_ns.load(std::memory_order_relaxed),
+          exchange.end_ns.load(std::memory_order_acquire)};
 }
 
 bool Sampler::Keep(uint32_t n) {
   const std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock.owns_lock() || (n > 1 && not_seen_.load(std::memory_order_relaxed) > 0)) return false;
-  return Exchange(n);
+  return SetProgram(n);
 }
 
 bool Sampler::KeepAll() {
   const std::lock_guard lock(mutex_);
-  if (!Exchange(1)) return false;
+  if (!SetProgram(1)) return false;
   not_seen_.fetch_add(1, std::memory_order_relaxed);
   return true;
 }

@@ -2,10 +2,13 @@
 
 #include <linux/filter.h>
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <vector>
+
+#include "base/time.h"
 
 namespace pcap_ring {
 
@@ -35,12 +38,32 @@ class Sampler {
   // Capture thread: a command that KeepAll succeeded for.
   void Seen();
 
+  // What was asked of the kernel, by whomever: at some moment between the two times, by the clock of the packets' stamps, it
+  // began to keep 1 of `one_of`.
+  struct Exchange {
+    uint32_t one_of = 1;
+    int64_t begin_ns = 0;
+    int64_t end_ns = kNever;  // kNever: it has not answered
+  };
+  // Capture thread: how many there were; one is told of before the kernel is asked. And the one of this number, of which
+  // the last four are remembered: the capture thread's and, until it has seen that one, a caller's.
+  uint32_t exchanges() const { return exchanges_.load(std::memory_order_acquire); }
+  Exchange exchange(uint32_t number) const;
+
  private:
-  bool Exchange(uint32_t n);
+  struct Logged {
+    std::atomic<uint32_t> one_of{1};
+    std::atomic<int64_t> begin_ns{0};
+    std::atomic<int64_t> end_ns{0};
+  };
+  bool SetProgram(uint32_t n);
+  Logged& Log(uint32_t n);
 
   // Calls of KeepAll that succeeded. Relaxed: it rises with the lock held, under which it is asked; that it falls only allows what was not
   // allowed before.
   std::atomic<int> not_seen_{0};
+  std::array<Logged, 4> log_;            // written with the lock held
+  std::atomic<uint32_t> exchanges_{0};  // released behind what was logged
   std::mutex mutex_;  // for all below
   int socket_ = -1;
   uint32_t n_ = 1;
