@@ -55,11 +55,14 @@ export interface Run {
   sent: Sent[]
   /** Since the ring was started. */
   total: Stats['total']
+  /** The highest N of which one packet was kept, by the statistics. */
+  oneOf: number
 }
 
 interface State {
   ring: PcapRing
   onsets: Onset[]
+  oneOf: number
 }
 
 /** A cable and a host at one end of it, for one run after the other. */
@@ -87,8 +90,12 @@ export class Floods {
         async ({ PcapRing, state }, options) => {
           state.ring = new PcapRing(options)
           state.onsets = []
+          state.oneOf = 1
           state.ring.on('onset', (onset) => {
             state.onsets.push(onset)
+          })
+          state.ring.on('stats', ({ sampling }) => {
+            state.oneOf = Math.max(state.oneOf, sampling)
           })
           await state.ring.start()
         },
@@ -116,11 +123,7 @@ export class Floods {
       await start()
     }
     // These waits are what the tests are about, moments of a flood; they synchronise nothing.
-    const told = await host.call<
-      State,
-      Pick<Run, 'reports' | 'onsets' | 'total'>,
-      { freezes: readonly Freeze[]; epoch: number }
-    >(
+    const told = await host.call<State, Omit<Run, 'sent'>, { freezes: readonly Freeze[]; epoch: number }>(
       async ({ state, untilStats }, { freezes, epoch }) => {
         const { ring, onsets } = state
         const until = (time: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, time - Date.now()))
@@ -137,7 +140,7 @@ export class Floods {
         await untilStats(ring, () => true)
         const { total } = ring.stats()
         await ring.close()
-        return { reports, onsets, total }
+        return { reports, onsets, total, oneOf: state.oneOf }
       },
       { freezes, epoch },
     )

@@ -44,6 +44,7 @@ interface Case {
   report: IncidentReport
   /** There is a budget: packets from before the freeze may be one of N, and what passed after the cap is an estimate. */
   sampled: boolean
+  oneOf: number
   frames: readonly Known[]
   sent: readonly Sent[]
 }
@@ -110,8 +111,8 @@ function wrongGaps(one: Case): { wrong: string[]; missing: Range } {
   for (const gap of estimates) {
     if (!one.sampled || gap.reason !== 'sampling') wrong.push(`not exact: ${text(gap)}`)
   }
-  // One of N at random: six standard deviations of how many that are.
-  const n = Math.max(1, ...report.sections.map(({ sampling }) => sampling?.max ?? 1))
+  // One of N at random: six standard deviations of how many that are. None of what is in the file need have been sampled.
+  const n = Math.max(one.oneOf, ...report.sections.map(({ sampling }) => sampling?.max ?? 1))
   const chance = 6 * Math.sqrt(count(estimates) * n) + n
   const spread = estimates.length > 0 ? Math.ceil(chance) : 0
   within('gaps', count(coverage.gaps), [missing[0] - spread, missing[1] + spread])
@@ -292,11 +293,11 @@ function wrongStatistics({ report, sent, sampled }: Case, lost: number): string[
 /** What a report, and its file, say wrongly of what was sent. */
 export function judgeLive(
   report: IncidentReport,
-  { sent, total }: Pick<Run, 'sent' | 'total'>,
+  { sent, total, oneOf = 1 }: Pick<Run, 'sent' | 'total'> & Partial<Run>,
   { ringPackets = 500, sampled = false }: { ringPackets?: number; sampled?: boolean } = {},
 ): Judged {
   const { frames, wrong } = knownFrames(report, sent)
-  const one: Case = { report, frames, sent, sampled }
+  const one: Case = { report, frames, sent, sampled, oneOf }
   const gaps = frames.length === 0 ? { wrong: ['no frames'], missing: [0, 0] as Range } : wrongGaps(one)
   if (report.loss.writer > 0) wrong.push(`loss.writer: ${report.loss.writer}`)
   if (report.error !== null) wrong.push(report.error)

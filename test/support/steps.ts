@@ -144,7 +144,7 @@ export function testSteps(size: number): void {
         let run = await flooded(floods, captures, { shape, size, number, budget })
         // On a busy machine it may take another try until it sends that much; and where the calm is not far below the budget, one
         // without it to keep the calm whole.
-        for (let tries = 1; tries < 5 && !isFlood(run, rate); ++tries) {
+        for (let tries = 1; tries < 10 && !isFlood(run, rate); ++tries) {
           t.comment(`no flood on ${rate} a second, ${whyNot(run, rate)}`)
           budget &&= !(calmIsSampled(run) && tries > 1 && rate > 1_000)
           rmSync(captures, { recursive: true })
