@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -30,7 +31,9 @@ class Input {
       if (begin_ == end_) {
         if (stop_.load(std::memory_order_relaxed)) return false;
         const ssize_t got = pread(fd_, buffer_.data(), buffer_.size(), offset_);
+        if (got < 0 && errno == EINTR) continue;
         ended_ = got == 0;
+        if (got < 0) error_ = Status::Errno(Code::kWrite, "cannot read the capture", "pread");
         if (got <= 0) return false;
         offset_ += got;
         begin_ = 0;
@@ -46,6 +49,7 @@ class Input {
   }
   // The last Read failed because the file ends there.
   bool ended() const { return ended_; }
+  const Status& error() const { return error_; }
 
  private:
   const int fd_;
@@ -54,6 +58,7 @@ class Input {
   size_t begin_ = 0;
   size_t end_ = 0;
   bool ended_ = false;
+  Status error_;
   std::array<uint8_t, 256 * 1024> buffer_;
 };
 
@@ -178,7 +183,9 @@ CaptureScan ScanCapture(int fd, FileFormat format, const ScanSpec& spec, const s
   } else {
     ScanPcap(input.get(), &finds);
   }
-  return finds.Take();
+  CaptureScan scan = finds.Take();
+  scan.error = input->error();
+  return scan;
 }
 
 }  // namespace pcap_ring

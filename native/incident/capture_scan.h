@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "base/status.h"
 #include "incident/file_traffic.h"
 #include "incident/tally.h"
 #include "output/record_format.h"
@@ -14,6 +15,7 @@ namespace pcap_ring {
 
 // The whole records at the start of a capture of ours, whose writer may have died anywhere.
 struct CaptureScan {
+  Status error;            // it could not be read to its end: there may be more
   uint64_t bytes = 0;      // 0: not even a head
   bool begun = false;      // without a head, all that is there may be the beginning of one
   uint32_t snaplen = 0;

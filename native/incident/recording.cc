@@ -40,16 +40,17 @@ Status Recording::Begin(int64_t frozen_ns, const BeforeFreeze& before) {
   last_sync_ns_ = MonotonicNs();
   if (WantsReport()) {
     head_ = ReportHead(spec_, facts_, frozen_ns);
-    if (Status status = report_.Create(spec_.report_path); !status.ok()) {
-      Fail(status);
-      return failure_;
-    }
+    Fail(draft_.Create(spec_.report_path));
     const std::string draft =
-        Draft{head_, spec_.kind, facts_.precision, frozen_ns, spec_.since_ns, before_}.Encode();
-    Fail(report_.Write(draft.data(), draft.size()));
+        Draft{head_, spec_.kind, facts_.source.mode, facts_.precision, frozen_ns, spec_.since_ns, before_}.Encode();
+    if (failure_.ok()) Fail(draft_.Write(draft.data(), draft.size()));
   }
   if (failure_.ok() && WantsFile()) Fail(BeginFile());
-  if (!failure_.ok()) report_.Discard();
+  if (failure_.ok()) Fail(directory_.OpenOf(WantsFile() ? spec_.path : spec_.report_path));
+  if (!failure_.ok()) {
+    file_.Discard();
+    draft_.Discard();
+  }
   return failure_;
 }
 
@@ -61,11 +62,7 @@ Status Recording::BeginFile() {
   buffer_.reserve(kBufferSize);
   buffer_.clear();
   spec_.format->AppendHead(&buffer_);
-  if (Status status = Flush(); !status.ok()) {
-    file_.Discard();
-    return status;
-  }
-  return Status::Ok();
+  return Flush();
 }
 
 void Recording::Append(Section section, const Span& span) {
@@ -119,10 +116,13 @@ Status Recording::Flush() {
 }
 
 Status Recording::Sync() {
-  if (!failure_.ok() || !dirty_) return failure_;
+  if (!Flush().ok() || !dirty_) return failure_;
   Status status = file_.Sync();
-  // Once: a file whose name is not on the disk is not, either.
-  if (status.ok() && !std::exchange(name_synced_, true)) status = SyncDirectoryOf(spec_.path);
+  // Once: a file whose name is not on the disk is not, either; and what the packets do not say of it.
+  if (status.ok() && !std::exchange(name_synced_, true)) {
+    if (draft_.open()) status = draft_.Sync();
+    if (status.ok()) status = directory_.Sync();
+  }
   if (!status.ok()) Fail(std::move(status));
   dirty_ = false;
   unsynced_ = 0;
@@ -149,8 +149,9 @@ std::string Recording::ReportText(const TapSummary& summary) {
 
 Status Recording::PublishReport(const std::string& report) {
   const std::string text = report + "\n";
-  Status status = report_.Truncate(0);
-  if (status.ok()) status = report_.Write(text.data(), text.size());
+  Status status = report_.Create(spec_.report_path, kReportSuffix);
+  if (!status.ok()) return status;
+  status = report_.Write(text.data(), text.size());
   if (status.ok()) status = report_.Sync();
   // Before the capture: whoever finds that under its final name finds its report, too.
   if (status.ok()) status = report_.Publish();
@@ -168,9 +169,7 @@ void Recording::AppendEnd(const TapSummary& summary) {
 }
 
 Status Recording::Finish(const TapSummary& summary, std::string* report) {
-  bool report_published = false;
   AppendEnd(summary);
-  Flush();
   Sync();
   if (WantsFile() && !file_.open()) return failure_;  // there never was one
   if (WantsFile() && file_.offset() != safe_bytes_) return failure_;  // what could not be cut stays a part
@@ -184,9 +183,7 @@ Status Recording::Finish(const TapSummary& summary, std::string* report) {
     *report = DumpJson(spec_, facts_, tally_, safe_bytes_);
   } else {
     *report = ReportText(summary);
-    Status status = PublishReport(*report);
-    report_published = status.ok();
-    if (!status.ok()) {
+    if (Status status = PublishReport(*report); !status.ok()) {
       Fail(std::move(status));
       if (!WantsFile()) return failure_;
       *report = ReportText(summary);
@@ -194,16 +191,20 @@ Status Recording::Finish(const TapSummary& summary, std::string* report) {
   }
   if (WantsFile()) {
     if (Status status = file_.Publish(); !status.ok()) {
-      // Its capture stays a part, for a recovery; a report would speak of somebody else's file.
-      if (report_published) unlink(spec_.report_path.c_str());
+      // Its capture and its draft stay parts, for a recovery; a report would speak of somebody else's file.
+      report_.Retract();
       Fail(status);
       return status;
     }
   }
-  if (Status status = SyncDirectoryOf(WantsFile() ? spec_.path : spec_.report_path); !status.ok()) {
+  // Of a report that could not be written a recovery will make another.
+  if (report_.open()) draft_.Discard();
+  if (Status status = directory_.Sync(); !status.ok()) {
     Fail(std::move(status));
+    if (WantsReport()) *report = ReportText(summary);
   }
   file_.Close();
+  draft_.Close();
   report_.Close();
   return Status::Ok();
 }

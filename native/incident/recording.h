@@ -29,9 +29,10 @@ class Recording {
   void Append(Section section, const Span& span);
   // What gathered in memory goes to the file.
   Status Flush();
+  // All of it, and what is in the file to the disk.
   Status Sync();
   bool NeedsSync(int64_t now_ns) const;
-  int64_t sync_due_ns() const { return dirty_ ? last_sync_ns_ + kSyncEveryNs : kNever; }
+  int64_t sync_due_ns() const { return dirty_ && !failed() ? last_sync_ns_ + kSyncEveryNs : kNever; }
 
   std::string SectionsText() const;
   // Data, report, renames, directory. The report as it stands in the file. Not ok: no file was kept.
@@ -55,7 +56,9 @@ class Recording {
   const RecordingSpec spec_;
   const RingFacts& facts_;
   PartFile file_;
+  PartFile draft_;   // where there will be a report; goes once that and the file have their names
   PartFile report_;
+  Directory directory_;
   std::string head_;
   int64_t frozen_ns_ = 0;
   BeforeFreeze before_;

@@ -6,7 +6,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "incident/capture_scan.h"
@@ -22,25 +25,27 @@ namespace {
 
 constexpr std::string_view kPrefix = "incident_";
 constexpr FileFormat kFormats[] = {FileFormat::kPcap, FileFormat::kPcapng};
-constexpr std::string_view kReportEnd = ".json.part";
 
-std::vector<std::string> Names(const std::string& directory) {
-  std::vector<std::string> names;
-  if (DIR* open = opendir(directory.c_str())) {
-    while (const dirent* entry = readdir(open)) names.emplace_back(entry->d_name);
-    closedir(open);
-  }
-  std::sort(names.begin(), names.end());
-  return names;
+Status ReadNames(const std::string& directory, std::vector<std::string>* names) {
+  const auto failed = [&](const char* syscall) {
+    return Status::Errno(CodeOfWriteError(errno), "cannot look for files to recover in " + directory, syscall, errno);
+  };
+  DIR* const open = opendir(directory.c_str());
+  if (open == nullptr) return failed("opendir");
+  Status status;
+  for (errno = 0; const dirent* entry = readdir(open); errno = 0) names->emplace_back(entry->d_name);
+  if (errno != 0) status = failed("readdir");
+  closedir(open);
+  return status;
 }
 
-std::string PartEnd(FileFormat format) { return std::string(".") + FormatName(format) + PartFile::kSuffix; }
-
-std::optional<std::string> IdOf(const std::string& name, std::string_view end) {
-  if (!name.starts_with(kPrefix) || !name.ends_with(end) || name.size() <= kPrefix.size() + end.size()) {
-    return std::nullopt;
+// Of an incident's file that is not under its final name, "" else.
+std::string IdOf(const std::string& name) {
+  if (!name.starts_with(kPrefix)) return "";
+  for (const char* end : {".pcap.part", ".pcapng.part", ".json.part", ".json.new"}) {
+    if (name.ends_with(end)) return name.substr(kPrefix.size(), name.size() - kPrefix.size() - std::strlen(end));
   }
-  return name.substr(kPrefix.size(), name.size() - kPrefix.size() - end.size());
+  return "";
 }
 
 bool Exists(const std::string& path) {
@@ -48,133 +53,234 @@ bool Exists(const std::string& path) {
   return lstat(path.c_str(), &found) == 0;
 }
 
-std::string ReadAll(int fd) {
+Status ReadAll(int fd, std::string* text) {
   constexpr size_t kMost = 1024 * 1024;
-  std::string text;
   std::array<char, 16 * 1024> piece;
-  while (text.size() < kMost) {
-    const ssize_t size = pread(fd, piece.data(), piece.size(), static_cast<off_t>(text.size()));
-    if (size <= 0) break;
-    text.append(piece.data(), static_cast<size_t>(size));
+  while (text->size() < kMost) {
+    const ssize_t size = pread(fd, piece.data(), piece.size(), static_cast<off_t>(text->size()));
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return Status::Errno(Code::kWrite, "cannot read what is known of an incident", "pread", errno);
+    if (size == 0) break;
+    text->append(piece.data(), static_cast<size_t>(size));
   }
-  return text;
+  return Status::Ok();
+}
+
+// What one incident left. Its writer held the locks of its part and of its draft as long as it lived.
+class Leftover {
+ public:
+  Leftover(const RingFacts& facts, const std::string& id, const std::atomic<bool>& stop)
+      : facts_(facts), stop_(stop), id_(id), stem_(facts.directory + "/" + std::string(kPrefix) + id) {}
+
+  Status Recover();
+
+ private:
+  std::string PathOf(FileFormat format) const { return stem_ + "." + FormatName(format); }
+  std::string ReportPath() const { return stem_ + ".json"; }
+  Status RecoverPart(FileFormat format);
+  Status RecoverDraft();
+  Status ReadDraft();
+  void DropReport();
+  CaptureScan Scan(int fd, FileFormat format) const;
+  Draft DraftFrom(const CaptureScan& scan, FileFormat format) const;
+  Status MakeReport(const std::string& path, FileFormat format, const CaptureScan* scan);
+  Status TellsOf(const CaptureScan& scan) const;
+  Status SyncNames() const;
+
+  const RingFacts& facts_;
+  const std::atomic<bool>& stop_;
+  const std::string id_;
+  const std::string stem_;
+  PartFile draft_file_;
+  std::optional<Draft> draft_;
+  bool draft_begun_ = false;
+};
+
+Status Leftover::Recover() {
+  bool any = false;
+  for (const FileFormat format : kFormats) {
+    FinishRename(PathOf(format));
+    if (!Exists(PathOf(format) + PartFile::kSuffix)) continue;
+    any = true;
+    if (Status status = RecoverPart(format); !status.ok()) return status;
+  }
+  return any ? Status::Ok() : RecoverDraft();
+}
+
+// Nothing of a report that a dead writer was writing is of use: the draft is there as long as that has no name.
+void Leftover::DropReport() {
+  FinishRename(ReportPath(), kReportSuffix);
+  PartFile report;
+  if (report.Adopt(ReportPath(), kReportSuffix).ok()) report.Discard();
+}
+
+// Whether or not there is one of ours; not if it has a living writer, or cannot be read now.
+Status Leftover::ReadDraft() {
+  draft_.reset();
+  Status status = draft_file_.Adopt(ReportPath());
+  const bool none = status.error_number == ENOENT || status.error_number == ELOOP || status.error_number == 0;
+  if (!status.ok()) return none ? Status::Ok() : status;
+  std::string text;
+  status = ReadAll(draft_file_.fd(), &text);
+  if (status.ok()) draft_ = Draft::Decode(text);
+  draft_begun_ = status.ok() && Draft::Begins(text);
+  return status;
+}
+
+CaptureScan Leftover::Scan(int fd, FileFormat format) const {
+  ScanSpec spec;
+  if (draft_) {
+    spec = {.before = draft_->before,
+            .onset_ns = draft_->before.OnsetOr(draft_->since_ns),
+            .frozen_ns = draft_->frozen_ns};
+  }
+  return ScanCapture(fd, format, spec, stop_);
 }
 
 // Without a draft: what the file itself tells.
-Draft DraftFrom(const RingFacts& facts, const RecordingSpec& spec, FileFormat format, const CaptureScan& scan,
-                const std::string& linktype_name) {
-  RingFacts known = facts;
+Draft Leftover::DraftFrom(const CaptureScan& scan, FileFormat format) const {
+  const PcapHandle dead = OpenDead(scan.linktype, RecordingReader::kMaxCaplen);
+  RingFacts known = facts_;
   known.precision = scan.precision;
   known.format = format;
   known.filter.clear();
   known.source = {};
   known.source.replay = true;  // no device is known
-  known.source.linktype_name = linktype_name;
+  known.source.linktype_name = DltName(dead != nullptr ? pcap_datalink(dead.get()) : static_cast<int>(scan.linktype));
   known.source.snaplen = scan.snaplen;
   Draft draft;
   draft.precision = scan.precision;
   draft.frozen_ns = scan.tally.packets() > 0 ? scan.tally.from_ns() : 0;
-  draft.head = ReportHead(spec, known, draft.frozen_ns);
+  draft.head = ReportHead({}, known, draft.frozen_ns);
   return draft;
 }
 
-Status RecoverOne(const RingFacts& facts, const std::string& id, FileFormat format, const std::atomic<bool>& stop) {
-  const std::string stem = facts.directory + "/" + std::string(kPrefix) + id;
-  const std::string path = stem + "." + FormatName(format);
-  PartFile capture;
+// `scan`: nullptr where there never was a capture.
+Status Leftover::MakeReport(const std::string& path, FileFormat format, const CaptureScan* scan) {
+  const Draft draft = draft_ ? *draft_ : DraftFrom(*scan, format);
+  RecordingSpec spec;
+  spec.id = id_;
+  spec.path = path;
+  spec.kind = draft.kind;
+  spec.since_ns = draft.since_ns;
+  Tally tally;
+  TapSummary summary;
+  summary.resolved_ns = draft.frozen_ns;
+  FileOutcome outcome;
+  outcome.recovered = true;
+  if (scan != nullptr) {
+    tally = scan->tally;
+    if (tally.packets() > 0) summary.resolved_ns = std::max(draft.frozen_ns, tally.to_ns());
+    summary.traffic = scan->after_freeze;
+    outcome.bytes = scan->bytes;
+    outcome.sha256 = scan->sha256;
+    outcome.traffic = scan->traffic.get();
+  }
+  const std::string text = ReportJson(draft.head, spec, draft.precision, draft.mode, draft.frozen_ns, draft.before, tally,
+                                      summary, outcome) +
+                           "\n";
   PartFile report;
+  Status status = report.Create(ReportPath(), kReportSuffix);
+  if (status.ok()) status = report.Write(text.data(), text.size());
+  if (status.ok()) status = report.Sync();
+  if (status.ok()) status = report.Publish();
+  if (!status.ok()) report.Discard();
+  return status;
+}
+
+// Whether the report under its final name is about just these bytes.
+Status Leftover::TellsOf(const CaptureScan& scan) const {
+  const UniqueFd fd(::open(ReportPath().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  std::string text;
+  if (!fd.valid()) return Status::Errno(Code::kWrite, "cannot read " + ReportPath(), "open", errno);
+  if (Status status = ReadAll(fd.get(), &text); !status.ok()) return status;
+  // As ReportJson writes it. Within a string there would be a backslash before each quotation mark.
+  if (text.find("\"sha256\":\"" + scan.sha256 + "\"") != std::string::npos) return Status::Ok();
+  return Status::Error(Code::kFileExists, ReportPath() + " is not about the capture that is left of its incident; move one of them");
+}
+
+Status Leftover::SyncNames() const {
+  Directory directory;
+  Status status = directory.OpenOf(stem_);
+  return status.ok() ? directory.Sync() : status;
+}
+
+Status Leftover::RecoverPart(FileFormat format) {
+  const std::string path = PathOf(format);
+  PartFile capture;
   if (Status status = capture.Adopt(path); !status.ok()) {
     return status.code == Code::kFileExists || status.error_number == ENOENT ? Status::Ok() : status;
   }
   if (Exists(path)) {
     return {Code::kFileExists, path + " exists, so its .part cannot be recovered; move one of them", EEXIST, nullptr};
   }
-  const bool adopted = report.Adopt(stem + ".json").ok();
-  std::optional<Draft> draft;
-  if (adopted) draft = Draft::Decode(ReadAll(report.fd()));
-
-  const CaptureScan scan = ScanCapture(capture.fd(), format,
-                                 {.before = draft ? draft->before : BeforeFreeze(),
-                                  .onset_ns = draft ? draft->before.OnsetOr(draft->since_ns) : kNever,
-                                  .frozen_ns = draft ? draft->frozen_ns : kNever},
-                                 stop);
-  if (stop.load(std::memory_order_relaxed)) return Status::Ok();
-  if (scan.bytes == 0) {
-    if (!scan.begun) return Status::Error(Code::kBadFile, path + ".part is no capture of ours and was left alone");
-    capture.Discard();  // nothing was ever recorded
-    report.Discard();
+  if (Status status = ReadDraft(); !status.ok()) return status.code == Code::kFileExists ? Status::Ok() : status;
+  const CaptureScan scan = Scan(capture.fd(), format);
+  if (stop_.load(std::memory_order_relaxed)) return Status::Ok();
+  if (!scan.error.ok()) return scan.error;
+  if (scan.bytes == 0 && !scan.begun) {
+    return Status::Error(Code::kBadFile, path + ".part is no capture of ours and was left alone");
+  }
+  DropReport();
+  if (scan.bytes == 0) {  // nothing was ever recorded
+    capture.Discard();
+    draft_file_.Discard();
     return Status::Ok();
   }
   if (Status status = capture.Truncate(scan.bytes); !status.ok()) return status;
   if (Status status = capture.Sync(); !status.ok()) return status;
-
   // A report under its final name is whole: its writer died between the two renames.
-  if (!Exists(stem + ".json")) {
-    RecordingSpec spec;
-    spec.id = id;
-    spec.path = path;
-    spec.kind = draft ? draft->kind : TapKind::kIncident;
-    spec.since_ns = draft ? draft->since_ns : kNever;
-    const PcapHandle dead = OpenDead(scan.linktype, RecordingReader::kMaxCaplen);
-    if (!draft) {
-      draft = DraftFrom(facts, spec, format, scan,
-                        DltName(dead != nullptr ? pcap_datalink(dead.get()) : static_cast<int>(scan.linktype)));
-    }
-    TapSummary summary;
-    summary.resolved_ns = scan.tally.packets() > 0 ? std::max(draft->frozen_ns, scan.tally.to_ns()) : draft->frozen_ns;
-    summary.traffic = scan.after_freeze;
-    FileOutcome outcome;
-    outcome.bytes = scan.bytes;
-    outcome.sha256 = scan.sha256;
-    outcome.recovered = true;
-    outcome.traffic = scan.traffic.get();
-    const std::string text = ReportJson(draft->head, spec, draft->precision, Mode::kCapture, draft->frozen_ns,
-                                        draft->before, scan.tally, summary, outcome) +
-                             "\n";
-    if (!adopted) {
-      if (Status status = report.Create(stem + ".json"); !status.ok()) return status;
-    }
-    // A crash from here on finds the same capture and, the draft gone, tells a little less.
-    Status status = report.Truncate(0);
-    if (status.ok()) status = report.Write(text.data(), text.size());
-    if (status.ok()) status = report.Sync();
-    if (status.ok()) status = report.Publish();
-    if (!status.ok()) return status;
-  } else {
-    report.Discard();
-  }
+  if (Status status = Exists(ReportPath()) ? TellsOf(scan) : MakeReport(path, format, &scan); !status.ok()) return status;
   if (Status status = capture.Publish(); !status.ok()) return status;
-  return SyncDirectoryOf(stem);
+  draft_file_.Discard();
+  return SyncNames();
 }
 
-// A report without a capture: its writer died before there was anything to report, or had no capture to begin with. Only
-// what can be ours: nothing yet, a draft, a report as it is being written.
-void DropReport(const std::string& path) {
-  PartFile report;
-  if (!report.Adopt(path).ok()) return;
-  const std::string text = ReadAll(report.fd());
-  if (text.empty() || Draft::Decode(text) || text.starts_with("{\"version\":1,\"id\":")) report.Discard();
+// A draft, or a part of a report, without a part of a capture.
+Status Leftover::RecoverDraft() {
+  if (Status status = ReadDraft(); !status.ok()) return status.code == Code::kFileExists ? Status::Ok() : status;
+  DropReport();
+  if (!draft_file_.open()) return Status::Ok();
+  if (!draft_) {
+    // Its writer died while it wrote; what else it may be is not ours.
+    if (draft_begun_) draft_file_.Discard();
+    return Status::Ok();
+  }
+  if (!Exists(ReportPath())) {
+    Status status;
+    if (draft_->mode == Mode::kStatistics) status = MakeReport("", facts_.format, nullptr);
+    for (const FileFormat format : kFormats) {
+      // Its report could not be written, or was taken away.
+      const UniqueFd capture(::open(PathOf(format).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+      if (!capture.valid()) continue;
+      const CaptureScan scan = Scan(capture.get(), format);
+      if (stop_.load(std::memory_order_relaxed)) return Status::Ok();
+      status = scan.error;
+      struct stat held;
+      const bool whole = fstat(capture.get(), &held) == 0 && static_cast<uint64_t>(held.st_size) == scan.bytes;
+      if (status.ok() && !whole) {
+        status = Status::Error(Code::kBadFile, PathOf(format) + " is not as its writer left it, and gets no report");
+      }
+      if (status.ok()) status = MakeReport(PathOf(format), format, &scan);
+    }
+    if (!status.ok()) return status;
+  }
+  draft_file_.Discard();
+  return SyncNames();
 }
 
 }  // namespace
 
 void RecoverDirectory(const RingFacts& facts, const std::atomic<bool>& stop,
                       const std::function<void(const Status&)>& warn) {
-  for (const std::string& name : Names(facts.directory)) {
+  std::vector<std::string> names;
+  if (Status status = ReadNames(facts.directory, &names); !status.ok()) warn(status);
+  std::set<std::string> ids;
+  for (const std::string& name : names) ids.insert(IdOf(name));
+  ids.erase("");
+  for (const std::string& id : ids) {
     if (stop.load(std::memory_order_relaxed)) return;
-    for (const FileFormat format : kFormats) {
-      const auto id = IdOf(name, PartEnd(format));
-      if (!id) continue;
-      if (Status status = RecoverOne(facts, *id, format, stop); !status.ok()) warn(status);
-    }
-  }
-  for (const std::string& name : Names(facts.directory)) {
-    const auto id = IdOf(name, kReportEnd);
-    if (!id) continue;
-    const std::string stem = facts.directory + "/" + std::string(kPrefix) + *id;
-    const bool capture = std::any_of(std::begin(kFormats), std::end(kFormats),
-                                     [&](FileFormat format) { return Exists(stem + PartEnd(format)); });
-    if (!capture) DropReport(stem + ".json");
+    if (Status status = Leftover(facts, id, stop).Recover(); !status.ok()) warn(status);
   }
 }
 

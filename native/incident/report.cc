@@ -185,17 +185,10 @@ std::string SectionsJson(const Tally& tally, const BeforeFreeze& before, bool ma
 
 std::string ReportHead(const RecordingSpec& spec, const RingFacts& facts, int64_t frozen_ns) {
   JsonWriter json;
-  json.Key("version").Int(1).Key("id").String(spec.id);
   json.Key("kind").String(spec.kind == TapKind::kManual ? "manual" : "incident");
   json.Key("reason").Raw(spec.reason).Key("labels").Raw(spec.labels).Key("attack").Raw(spec.attack);
   json.Key("source").String(facts.source.replay ? "file" : "device");
   json.Key("mode").String(facts.source.mode == Mode::kCapture ? "capture" : "statistics");
-  json.Key("file");
-  if (facts.source.mode == Mode::kCapture) {
-    json.String(spec.path);
-  } else {
-    json.Null();
-  }
   json.Key("format").String(FormatName(facts.format)).Key("linkType").String(facts.source.linktype_name);
   json.Key("snaplen").Uint(facts.source.snaplen).Key("filter");
   if (facts.filter.empty()) {
@@ -213,7 +206,13 @@ std::string ReportJson(const std::string& head, const RecordingSpec& spec, Preci
                        int64_t frozen_ns, const BeforeFreeze& before, const Tally& tally, const TapSummary& summary,
                        const FileOutcome& file) {
   JsonWriter json;
-  json.BeginObject().Raw(head);
+  json.BeginObject().Key("version").Int(1).Key("id").String(spec.id).Raw(head);
+  json.Key("file");
+  if (mode == Mode::kCapture) {
+    json.String(spec.path);
+  } else {
+    json.Null();
+  }
   json.Key("bytes").Uint(file.bytes).Key("packets").Uint(tally.packets()).Key("sha256");
   if (file.sha256.empty()) {
     json.Null();

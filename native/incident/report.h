@@ -18,7 +18,8 @@ struct FileOutcome {
   const FileTraffic* traffic = nullptr;  // of its packets; nullptr: there is no file
 };
 
-// The members of a report that are known at the freeze, without braces, so that they can be set aside for a recovery.
+// The members of a report that are known at the freeze, without braces, so that they can be set aside for a recovery; not
+// those that its files' names tell, which may be others by then.
 std::string ReportHead(const RecordingSpec& spec, const RingFacts& facts, int64_t frozen_ns);
 // The whole IncidentReport (version 1 of the public contract).
 std::string ReportJson(const std::string& head, const RecordingSpec& spec, Precision precision, Mode mode,

@@ -9,6 +9,11 @@
 #include "output/part_file.h"
 
 namespace pcap_ring {
+namespace {
+
+constexpr int kMostBeforeLook = 64;
+
+}  // namespace
 
 Writer::Writer(TapQueue* queue, const RingFacts* facts, Hooks hooks)
     : queue_(queue), facts_(facts), hooks_(std::move(hooks)) {}
@@ -56,9 +61,11 @@ void Writer::Run() {
   if (Prepare()) {
     for (bool running = true; running;) {
       TapMessage message;
-      while (running && queue_->messages.Pop(&message)) {
+      for (int handled = 1; running && queue_->messages.Pop(&message); ++handled) {
         running = message.kind != TapMessage::Kind::kShutdown;
         Handle(&message);
+        // While one records all the time, others are due, too.
+        if (handled % kMostBeforeLook == 0) SyncDue();
       }
       for (auto& [handle, open] : open_) {
         open.recording->Flush();
@@ -131,7 +138,6 @@ void Writer::Begin(const TapMessage& message) {
 void Writer::EndHistory(uint32_t handle) {
   Open& open = open_[handle];
   Recording* recording = open.recording.get();
-  recording->Flush();
   recording->Sync();
   if (!recording->failed()) {
     open.history_done = true;

@@ -27,7 +27,12 @@ int RenameNoReplace(const std::string& from, const std::string& to) {
   if (syscall(SYS_renameat2, AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
   if (errno != EINVAL && errno != ENOSYS) return -1;
   if (link(from.c_str(), to.c_str()) != 0) return -1;
-  return unlink(from.c_str());
+  unlink(from.c_str());  // it has its name, whatever becomes of the other: FinishRename
+  return 0;
+}
+
+bool IsSame(const struct stat& left, const struct stat& right) {
+  return left.st_ino == right.st_ino && left.st_dev == right.st_dev;
 }
 
 }  // namespace
@@ -54,12 +59,11 @@ Status PartFile::GiveUp(const char* what, const char* syscall, int error_number)
   return Failed(what, syscall, error_number);
 }
 
-// Whether the part's name still leads to the file that is held open.
-bool PartFile::StillNamed() const {
+// Whether a name leads to the file that is held open.
+bool PartFile::Named(const std::string& path) const {
   struct stat held;
   struct stat named;
-  return fstat(fd_.get(), &held) == 0 && lstat(part_path_.c_str(), &named) == 0 && held.st_ino == named.st_ino &&
-         held.st_dev == named.st_dev;
+  return fstat(fd_.get(), &held) == 0 && lstat(path.c_str(), &named) == 0 && IsSame(held, named);
 }
 
 // Whether it is as long as what was written.
@@ -72,9 +76,9 @@ Status PartFile::Changed() const {
   return Status::Error(Code::kWrite, part_path_ + " was replaced or changed by somebody else");
 }
 
-Status PartFile::Create(const std::string& final_path) {
+Status PartFile::Create(const std::string& final_path, const char* suffix) {
   final_path_ = final_path;
-  part_path_ = final_path + kSuffix;
+  part_path_ = final_path + suffix;
   offset_ = 0;
   struct stat found;
   if (lstat(final_path.c_str(), &found) == 0) {
@@ -91,7 +95,7 @@ Status PartFile::Create(const std::string& final_path) {
     }
     if (flock(fd_.get(), LOCK_EX) != 0) return GiveUp("lock", "flock", errno);
     if (fchmod(fd_.get(), kFileMode) != 0) return GiveUp("set the mode of", "fchmod", errno);
-    if (StillNamed()) return Status::Ok();
+    if (Named(part_path_)) return Status::Ok();
   }
   return {Code::kFileExists, part_path_ + " is taken again and again by somebody else", EEXIST, "open"};
 }
@@ -128,20 +132,24 @@ Status PartFile::Sync() {
 }
 
 Status PartFile::Publish() {
-  if (!StillNamed() || !Unchanged()) return Changed();
+  if (!Named(part_path_) || !Unchanged()) return Changed();
   if (RenameNoReplace(part_path_, final_path_) == 0) return Status::Ok();
   return Status::Errno(CodeOfWriteError(errno), "cannot rename " + part_path_ + " to its final name", "rename", errno);
 }
 
+void PartFile::Retract() {
+  if (Named(final_path_)) unlink(final_path_.c_str());
+}
+
 void PartFile::Discard() {
   if (!fd_.valid()) return;
-  if (StillNamed()) unlink(part_path_.c_str());
+  if (Named(part_path_)) unlink(part_path_.c_str());
   fd_.Reset();
 }
 
-Status PartFile::Adopt(const std::string& final_path) {
+Status PartFile::Adopt(const std::string& final_path, const char* suffix) {
   final_path_ = final_path;
-  part_path_ = final_path + kSuffix;
+  part_path_ = final_path + suffix;
   fd_.Reset(::open(part_path_.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
   if (!fd_.valid()) return Failed("open", "open", errno);
   struct stat held;
@@ -149,43 +157,78 @@ Status PartFile::Adopt(const std::string& final_path) {
     fd_.Reset();
     return {Code::kWrite, part_path_ + " is not a regular file", 0, nullptr};
   }
-  if (flock(fd_.get(), LOCK_EX | LOCK_NB) != 0 || !StillNamed()) {
+  const bool locked = flock(fd_.get(), LOCK_EX | LOCK_NB) == 0;
+  if (!locked && errno != EWOULDBLOCK) {
+    const Status failed = Failed("lock", "flock", errno);
+    fd_.Reset();
+    return failed;
+  }
+  if (!locked || !Named(part_path_)) {
     fd_.Reset();
     return {Code::kFileExists, part_path_ + " has a living writer", EWOULDBLOCK, "flock"};
+  }
+  offset_ = static_cast<uint64_t>(held.st_size);
+  // Once it is locked: a writer that is about to make it has set neither.
+  const bool ours = fstat(fd_.get(), &held) == 0 && held.st_uid == geteuid() && held.st_nlink == 1 &&
+                    (held.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+  if (!ours) {
+    fd_.Reset();
+    return {Code::kWrite,
+            part_path_ + " is left alone: it is another user's, has a second name, or others may write to it; remove it, or "
+                         "make it this user's own (mode 0600)",
+            0, nullptr};
   }
   return Status::Ok();
 }
 
-Status SyncDirectoryOf(const std::string& path) {
-  const std::string directory = DirectoryOf(path);
-  const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.valid() && fsync(fd.get()) == 0) return Status::Ok();
-  const int error_number = errno;
+Status Directory::OpenOf(const std::string& path) {
+  path_ = DirectoryOf(path);
+  fd_.Reset(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd_.valid()) return Status::Ok();
+  return Status::Errno(CodeOfWriteError(errno), "cannot open directory " + path_, "open", errno);
+}
+
+Status Directory::Sync() const {
+  if (fsync(fd_.get()) == 0) return Status::Ok();
   // Some file systems (over a network, in user space) cannot sync a directory; that is no fault of the file.
-  if (fd.valid() && (error_number == EINVAL || error_number == ENOTSUP)) return Status::Ok();
-  return Status::Errno(CodeOfWriteError(error_number), "cannot sync directory " + directory,
-                       fd.valid() ? "fsync" : "open", error_number);
+  if (errno == EINVAL || errno == ENOTSUP) return Status::Ok();
+  return Status::Errno(CodeOfWriteError(errno), "cannot sync directory " + path_, "fsync", errno);
+}
+
+void FinishRename(const std::string& final_path, const char* suffix) {
+  const std::string part_path = final_path + suffix;
+  struct stat final_one;
+  struct stat part;
+  const bool both = lstat(final_path.c_str(), &final_one) == 0 && lstat(part_path.c_str(), &part) == 0;
+  if (both && IsSame(final_one, part)) unlink(part_path.c_str());
 }
 
 Status PrepareDirectory(const std::string& path) {
   for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
     const std::string parent = path.substr(0, slash);
-    if (mkdir(parent.c_str(), kDirectoryMode) != 0 && errno != EEXIST) {
+    const bool made = mkdir(parent.c_str(), kDirectoryMode) == 0;
+    if (!made && errno != EEXIST) {
       return Status::Errno(CodeOfWriteError(errno), "cannot make directory " + parent, "mkdir", errno);
+    } else if (made) {
+      // As well as it goes: who may make a directory need not be allowed to read the one above.
+      Directory above;
+      if (above.OpenOf(parent).ok()) (void)above.Sync();
     }
     if (slash == std::string::npos) break;
   }
-  const std::string probe = path + "/.pcap-ring-probe-" + std::to_string(getpid()) + "-" +
-                            std::to_string(MonotonicNs());
-  const int fd = ::open(probe.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kFileMode);
-  if (fd < 0) {
+  // One without a name, so that it is gone whatever happens; where there are no such files, one with.
+  UniqueFd probe(::open(path.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, kFileMode));
+  if (!probe.valid() && (errno == EOPNOTSUPP || errno == EISDIR)) {
+    const std::string named = path + "/.pcap-ring-probe-" + std::to_string(getpid()) + "-" + std::to_string(MonotonicNs());
+    probe.Reset(::open(named.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kFileMode));
+    if (probe.valid()) unlink(named.c_str());
+  }
+  if (!probe.valid()) {
     // EEXIST also of a path through a file, which mkdir lets pass.
     const int error_number = errno;
     return Status::Errno(error_number == ENOSPC || error_number == EDQUOT ? Code::kNoSpace : Code::kWrite,
                          "cannot make files in directory " + path, "open", error_number);
   }
-  close(fd);
-  unlink(probe.c_str());
   return Status::Ok();
 }
 

@@ -9,9 +9,9 @@
 
 namespace pcap_ring {
 
-// A file that has its final name only once it is whole. Until then it is `<final>.part`: mode 0600 whatever the umask,
-// locked by its writer (flock, so a lock dies with the process), never through a symbolic link. An existing file is never
-// overwritten. The writer's thread.
+// A file that has its final name only once it is whole. Until then it is `<final>.part` (or another suffix): mode 0600
+// whatever the umask, locked by its writer (flock, so a lock dies with the process), never through a symbolic link. An
+// existing file is never overwritten. The writer's thread.
 class PartFile {
  public:
   static constexpr const char* kSuffix = ".part";
@@ -21,7 +21,7 @@ class PartFile {
   PartFile& operator=(PartFile&&) = default;
 
   // kFileExists if either name is taken, kNoSpace, kWrite.
-  Status Create(const std::string& final_path);
+  Status Create(const std::string& final_path, const char* suffix = kSuffix);
   bool open() const { return fd_.valid(); }
   const std::string& final_path() const { return final_path_; }
 
@@ -34,19 +34,22 @@ class PartFile {
   // Syncs nothing itself: gives the file its final name. kFileExists if that was taken meanwhile, kWrite if the
   // part was replaced or changed by somebody else; what there is stays.
   Status Publish();
+  // Takes it back: removes the final name, unless that is another file's by now.
+  void Retract();
   // Gives it up and removes the part, unless the name is another file's by now.
   void Discard();
   void Close() { fd_.Reset(); }
 
-  // Takes over a part whose writer is dead. kFileExists: somebody holds it, or it is gone; kWrite: it cannot be opened.
-  Status Adopt(const std::string& final_path);
+  // Takes over a part whose writer is dead. kFileExists: somebody holds it; kWrite: it is not there (ENOENT), cannot be
+  // opened, or is not as a writer of ours leaves it: this user's own, under one name, for nobody else to write.
+  Status Adopt(const std::string& final_path, const char* suffix = kSuffix);
   int fd() const { return fd_.get(); }
 
  private:
   Status Failed(const char* what, const char* syscall, int error_number) const;
   Status GiveUp(const char* what, const char* syscall, int error_number);
   Status Changed() const;
-  bool StillNamed() const;
+  bool Named(const std::string& path) const;
   bool Unchanged() const;
 
   std::string final_path_;
@@ -58,8 +61,21 @@ class PartFile {
 // kNoSpace for a full disk or quota, kFileExists for EEXIST, else kWrite.
 Code CodeOfWriteError(int error_number);
 
-// Syncs the directory of `path`, so that a rename in it lasts.
-Status SyncDirectoryOf(const std::string& path);
+// The directory that a file is in, held open, so that it can be synced when no more files can be opened.
+class Directory {
+ public:
+  Status OpenOf(const std::string& path);
+  // So that the names in it last.
+  Status Sync() const;
+
+ private:
+  std::string path_;
+  UniqueFd fd_;
+};
+
+// Where no file can be renamed without the danger to replace another, it is given its final name and then loses the other.
+// Of one whose writer died in between this takes the part's name away.
+void FinishRename(const std::string& final_path, const char* suffix = PartFile::kSuffix);
 // Makes `path` and what is missing above it, mode 0700, and proves that a file can be made in it.
 Status PrepareDirectory(const std::string& path);
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/sha256.h"
+#include "incident/capture_scan.h"
 #include "incident/draft.h"
 #include "incident/report.h"
 #include "test/check.h"
@@ -58,18 +59,21 @@ RingFacts Facts(const TempDir& dir) {
 }
 
 std::string DraftText(const TempDir& dir, const std::string& id, uint64_t history,
-                      TapKind kind = TapKind::kIncident) {
+                      TapKind kind = TapKind::kIncident, Mode mode = Mode::kCapture) {
   const TapSpec tap = testing::MakeTap(1, kind);
   RecordingSpec spec = testing::MakeRecording(tap, dir.path(), id);
   spec.reason = "\"because\"";
   spec.labels = "{\"site\":\"ams\"}";
   Draft draft;
   draft.kind = kind;
+  draft.mode = mode;
   draft.precision = Precision::kNano;
   draft.frozen_ns = kBase + 5 * kNsPerMs;
   draft.since_ns = kBase + 2'000'000;
   draft.before.Of(Section::kPreBuffer) = history;
-  draft.head = ReportHead(spec, Facts(dir), draft.frozen_ns);
+  RingFacts facts = Facts(dir);
+  facts.source.mode = mode;
+  draft.head = ReportHead(spec, facts, draft.frozen_ns);
   return draft.Encode();
 }
 
@@ -345,18 +349,154 @@ TEST(garbage_under_our_name_is_kept_and_told_of) {
   CHECK_EQ(NamesIn(dir.path()).size(), 7u);
 }
 
+std::string Sha256Of(const std::string& text) {
+  Sha256 digest;
+  digest.Update(text.data(), text.size());
+  return digest.HexDigest();
+}
+
 TEST(after_a_crash_between_the_two_renames) {
-  for (const bool leftover : {false, true}) {
+  const std::string capture = Text(EncodePcap(SmallPackets(5)));
+  const std::string report = "{\"as\":\"written\",\"sha256\":\"" + Sha256Of(capture) + "\"}";
+  for (const bool draft : {false, true}) {
     const TempDir dir;
-    const std::string capture = Text(EncodePcap(SmallPackets(5)));
     WriteText(dir / "incident_a.pcap.part", capture);
-    WriteText(dir / "incident_a.json", "{\"as\":\"written\"}");
-    if (leftover) WriteText(dir / "incident_a.json.part", DraftText(dir, "a", 2));
+    WriteText(dir / "incident_a.json", report);
+    if (draft) WriteText(dir / "incident_a.json.part", DraftText(dir, "a", 2));
     CHECK_EQ(Recover(dir), 0u);
     CHECK_EQ(ReadText(dir / "incident_a.pcap"), capture);
-    CHECK_EQ(ReadText(dir / "incident_a.json"), "{\"as\":\"written\"}");
+    CHECK_EQ(ReadText(dir / "incident_a.json"), report);
     CHECK_EQ(NamesIn(dir.path()).size(), 2u);
   }
+}
+
+TEST(a_report_about_another_capture_is_not_given_to_this_one) {
+  const TempDir dir;
+  const std::string capture = Text(EncodePcap(SmallPackets(5)));
+  const std::string report = "{\"reason\":\"\\\"sha256\\\":\\\"" + Sha256Of(capture) + "\\\"\"}";
+  WriteText(dir / "incident_a.pcap.part", capture);
+  WriteText(dir / "incident_a.json", report);
+  CHECK_EQ(Recover(dir), 1u);
+  CHECK_EQ(ReadText(dir / "incident_a.pcap.part"), capture);
+  CHECK_EQ(ReadText(dir / "incident_a.json"), report);
+}
+
+TEST(killed_while_the_report_was_written_it_is_written_again) {
+  const Packets packets = SmallPackets(9);
+  for (const char* begun : {"", "{\"version\":1,\"id\":\"a\",\"ki"}) {
+    const TempDir dir;
+    WriteText(dir / "incident_a.pcap.part", Text(EncodePcap(packets)));
+    WriteText(dir / "incident_a.json.part", DraftText(dir, "a", 4));
+    WriteText(dir / "incident_a.json.new", begun);
+    for (const char* name : {"incident_a.json.part", "incident_a.json.new"}) chmod((dir / name).c_str(), 0600);
+    CHECK_EQ(Recover(dir), 0u);
+    const Json report = CheckRecovered(dir, "a", packets, 9);
+    CHECK_EQ(Sections(report), "pre-buffer:4 attack:5");
+    CHECK_EQ(NamesIn(dir.path()).size(), 2u);
+  }
+}
+
+TEST(killed_behind_the_last_rename_nothing_is_left_to_do) {
+  const TempDir dir;
+  const std::string capture = Text(EncodePcap(SmallPackets(5)));
+  WriteText(dir / "incident_a.pcap", capture);
+  WriteText(dir / "incident_a.json", "{\"as\":\"written\"}");
+  WriteText(dir / "incident_a.json.part", DraftText(dir, "a", 2));
+  CHECK_EQ(Recover(dir), 0u);
+  CHECK_EQ(ReadText(dir / "incident_a.pcap"), capture);
+  CHECK_EQ(ReadText(dir / "incident_a.json"), "{\"as\":\"written\"}");
+  CHECK_EQ(NamesIn(dir.path()).size(), 2u);
+}
+
+// Where no file can be renamed without the danger to replace another.
+TEST(a_file_with_both_names_loses_the_first) {
+  const TempDir dir;
+  const std::string capture = Text(EncodePcap(SmallPackets(5)));
+  WriteText(dir / "incident_a.pcap", capture);
+  WriteText(dir / "incident_a.json", "{\"as\":\"written\"}");
+  WriteText(dir / "incident_a.json.part", DraftText(dir, "a", 2));
+  for (const auto& [final_name, part] : {std::pair("incident_a.pcap", "incident_a.pcap.part"),
+                                         std::pair("incident_a.json", "incident_a.json.new")}) {
+    CHECK_EQ(link((dir / final_name).c_str(), (dir / part).c_str()), 0);
+  }
+  CHECK_EQ(Recover(dir), 0u);
+  CHECK((NamesIn(dir.path()) == std::vector<std::string>{"incident_a.json", "incident_a.pcap"}));
+  CHECK_EQ(ReadText(dir / "incident_a.pcap"), capture);
+}
+
+TEST(a_capture_whose_report_could_not_be_written_gets_it) {
+  const TempDir dir;
+  const Packets packets = SmallPackets(9);
+  WriteText(dir / "incident_a.pcap", Text(EncodePcap(packets)));
+  WriteText(dir / "incident_a.json.part", DraftText(dir, "a", 4));
+  CHECK_EQ(Recover(dir), 0u);
+  CHECK_EQ(Sections(CheckRecovered(dir, "a", packets, 9)), "pre-buffer:4 attack:5");
+  CHECK_EQ(NamesIn(dir.path()).size(), 2u);
+
+  WriteText(dir / "incident_b.pcap", Text(EncodePcap(packets)) + "changed");
+  WriteText(dir / "incident_b.json.part", DraftText(dir, "b", 4));
+  CHECK_EQ(Recover(dir), 1u);
+  CHECK(!FileExists(dir / "incident_b.json"));
+  CHECK_EQ(ReadText(dir / "incident_b.json.part"), DraftText(dir, "b", 4));
+}
+
+TEST(an_incident_of_statistics_only_is_told_of) {
+  const TempDir dir;
+  WriteText(dir / "incident_a.json.part", DraftText(dir, "a", 0, TapKind::kIncident, Mode::kStatistics));
+  CHECK_EQ(Recover(dir), 0u);
+  CHECK((NamesIn(dir.path()) == std::vector<std::string>{"incident_a.json"}));
+  const Json report = Json::Parse(ReadText(dir / "incident_a.json"));
+  CHECK(report.valid());
+  CHECK_EQ(report["id"].text(), "a");
+  CHECK_EQ(report["mode"].text(), "statistics");
+  CHECK_EQ(report["file"].text(), "null");
+  CHECK_EQ(report["recovered"].text(), "true");
+  CHECK_EQ(report["reason"].text(), "because");
+  CHECK_EQ(report["resolvedAt"].text(), report["frozenAt"].text());
+}
+
+TEST(a_part_that_others_had_a_hand_in_is_left_alone) {
+  const TempDir dir;
+  const std::string capture = Text(EncodePcap(SmallPackets(5)));
+  for (const char* id : {"a", "b", "c"}) WriteText(dir / ("incident_" + std::string(id) + ".pcap.part"), capture);
+  CHECK_EQ(chmod((dir / "incident_a.pcap.part").c_str(), 0620), 0);
+  CHECK_EQ(chmod((dir / "incident_b.pcap.part").c_str(), 0602), 0);
+  CHECK_EQ(link((dir / "incident_c.pcap.part").c_str(), (dir / "elsewhere").c_str()), 0);
+  CHECK_EQ(Recover(dir), 3u);
+  CHECK_EQ(NamesIn(dir.path()).size(), 4u);
+  for (const std::string& name : NamesIn(dir.path())) CHECK_EQ(ReadText(dir / name), capture);
+}
+
+TEST(a_draft_that_others_can_write_to_is_not_believed) {
+  const TempDir dir;
+  const Packets packets = SmallPackets(5);
+  WriteText(dir / "incident_a.pcap.part", Text(EncodePcap(packets)));
+  WriteText(dir / "incident_a.json.part", DraftText(dir, "a", 2));
+  CHECK_EQ(chmod((dir / "incident_a.json.part").c_str(), 0666), 0);
+  CHECK_EQ(Recover(dir), 0u);
+  CHECK_EQ(Sections(Json::Parse(ReadText(dir / "incident_a.json"))), "attack:5");
+  CHECK_EQ(ReadText(dir / "incident_a.json.part"), DraftText(dir, "a", 2));
+}
+
+// So that nothing behind it is cut off.
+TEST(a_capture_that_cannot_be_read_to_its_end_says_so) {
+  const TempDir dir;
+  WriteText(dir / "a", Text(EncodePcap(SmallPackets(5))));
+  const UniqueFd fd(::open((dir / "a").c_str(), O_WRONLY | O_CLOEXEC));
+  const CaptureScan scan = ScanCapture(fd.get(), FileFormat::kPcap, {}, std::atomic<bool>(false));
+  CHECK_EQ(scan.error.error_number, EBADF);
+}
+
+TEST(a_directory_that_cannot_be_listed_is_told_of) {
+  const TempDir dir;
+  RingFacts facts = Facts(dir);
+  facts.directory = dir / "none";
+  size_t warnings = 0;
+  RecoverDirectory(facts, std::atomic<bool>(false), [&](const Status& status) {
+    CHECK_EQ(status.error_number, ENOENT);
+    ++warnings;
+  });
+  CHECK_EQ(warnings, 1u);
 }
 
 TEST(a_final_name_that_is_taken_is_not_overwritten) {
@@ -370,19 +510,29 @@ TEST(a_final_name_that_is_taken_is_not_overwritten) {
   CHECK(!FileExists(dir / "incident_a.json"));
 }
 
-TEST(a_report_part_alone_is_dropped) {
+// Its writer died before there was anything to report.
+TEST(a_draft_alone_is_dropped_whole_or_not) {
   const TempDir dir;
-  WriteText(dir / "incident_a.json.part", DraftText(dir, "a", 0));
-  CHECK_EQ(Recover(dir), 0u);
-  CHECK(NamesIn(dir.path()).empty());
+  const std::string draft = DraftText(dir, "a", 0);
+  for (const size_t size : {size_t{0}, size_t{10}, size_t{64}, size_t{65}, draft.size() - 1, draft.size()}) {
+    WriteText(dir / "incident_a.json.part", draft.substr(0, size));
+    CHECK_EQ(Recover(dir), 0u);
+    CHECK(NamesIn(dir.path()).empty());
+  }
+  for (const char* text : {"mine", "{}", "0123 456"}) {
+    WriteText(dir / "incident_a.json.part", text);
+    CHECK_EQ(Recover(dir), 0u);
+    CHECK_EQ(ReadText(dir / "incident_a.json.part"), text);
+  }
 }
 
 TEST(drafts_are_sealed) {
   Draft draft;
   draft.head = "\"id\":\"x\",\n\"y\":1";
   draft.kind = TapKind::kManual;
+  draft.mode = Mode::kStatistics;
   draft.precision = Precision::kNano;
-  draft.frozen_ns = -5;
+  draft.frozen_ns = 5;
   draft.since_ns = kNever;
   draft.before = {.onset_ns = 7, .packets = {1, UINT64_MAX, 3}, .sampling = {{{4, 5}, {6, UINT64_MAX}, {0, 0}}}};
   const std::string text = draft.Encode();
@@ -390,8 +540,8 @@ TEST(drafts_are_sealed) {
   CHECK(decoded.has_value());
   if (!decoded) return;
   CHECK_EQ(decoded->head, draft.head);
-  CHECK(decoded->kind == draft.kind && decoded->precision == draft.precision);
-  CHECK(decoded->frozen_ns == -5 && decoded->since_ns == kNever);
+  CHECK(decoded->kind == draft.kind && decoded->mode == draft.mode && decoded->precision == draft.precision);
+  CHECK(decoded->frozen_ns == 5 && decoded->since_ns == kNever);
   CHECK(decoded->before.onset_ns == 7 && decoded->before.packets == draft.before.packets);
   for (size_t i = 0; i < kSectionsBefore; ++i) {
     CHECK_EQ(decoded->before.sampling[i].min, draft.before.sampling[i].min);
@@ -403,6 +553,16 @@ TEST(drafts_are_sealed) {
     CHECK(!Draft::Decode(damaged).has_value());
     CHECK(!Draft::Decode(text.substr(0, i)).has_value());
   }
+}
+
+TEST(a_draft_that_says_what_cannot_be_is_none) {
+  std::vector<Draft> drafts(5);
+  drafts[0].frozen_ns = -1;
+  drafts[1].kind = TapKind::kDump;
+  drafts[2].kind = static_cast<TapKind>(7);
+  drafts[3].mode = static_cast<Mode>(2);
+  drafts[4].precision = static_cast<Precision>(-1);
+  for (const Draft& draft : drafts) CHECK(!Draft::Decode(draft.Encode()).has_value());
 }
 
 }  // namespace

@@ -1,0 +1,226 @@
+// A disk that fails, and a process that dies, at every call that touches a file in turn.
+
+#include <dirent.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/sha256.h"
+#include "incident/recovery.h"
+#include "test/check.h"
+#include "test/faults.h"
+#include "test/support.h"
+
+namespace pcap_ring {
+namespace {
+
+using testing::Bytes;
+using testing::Fault;
+using testing::FileExists;
+using testing::Json;
+using testing::NamesIn;
+using testing::Packets;
+using testing::ReadText;
+using testing::Replay;
+using testing::TempDir;
+
+// 375 before the freeze.
+constexpr size_t kBefore = 375;
+
+const Packets& AllPackets() {
+  static const Packets packets = testing::MakePackets(1'500, 2 * kNsPerMs);
+  return packets;
+}
+
+// An incident from its freeze to the recording's end. The report or the error that it ended with.
+HostEvent Record(const std::string& directory, const std::string& id, const std::function<void()>& started = {}) {
+  Replay replay(Replay::Config(directory, testing::EncodePcap(AllPackets())));
+  replay.session().Start();
+  HostEvent event = replay.Until("started");
+  if (event.name != std::string("started")) return replay.seen()[replay.seen().size() - 2];  // why not
+  if (started) started();
+  replay.Play([&](uint64_t boundary) {
+    if (boundary != 3) return;
+    const TapSpec tap = testing::MakeTap(1);
+    RecordingSpec recording = testing::MakeRecording(tap, directory, id);
+    recording.reason = "\"because\"";
+    replay.session().Open(std::move(recording), tap);
+  });
+  replay.Close();
+  for (const HostEvent& seen : replay.seen()) {
+    if (seen.name == std::string("finished") || seen.name == std::string("failed")) event = seen;
+  }
+  return event;
+}
+
+size_t Recover(const std::string& directory) {
+  RingFacts facts;
+  facts.precision = Precision::kNano;
+  facts.directory = directory;
+  size_t warnings = 0;
+  RecoverDirectory(facts, std::atomic<bool>(false), [&](const Status&) { ++warnings; });
+  return warnings;
+}
+
+// In a process of its own, which is killed at call `at`. False: it came to its end.
+bool KilledAt(const std::string& directory, int at, const std::function<void()>& fn) {
+  std::fflush(stdout);
+  const pid_t child = fork();
+  if (child == 0) {
+    testing::Failures() = 0;
+    testing::SetFault({.directory = directory, .at = at});
+    fn();
+    _exit(testing::Failures() == 0 ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (WIFSIGNALED(status)) CHECK_EQ(WTERMSIG(status), SIGKILL);
+  if (WIFEXITED(status)) CHECK_EQ(WEXITSTATUS(status), 0);
+  return WIFSIGNALED(status);
+}
+
+// All that is there of an incident is whole, and the report tells of just that. How many packets; -1: there is nothing.
+int CheckWhole(const std::string& directory, const std::string& id) {
+  const std::string stem = directory + "/incident_" + id;
+  CHECK_EQ(FileExists(stem + ".pcap"), FileExists(stem + ".json"));
+  if (!FileExists(stem + ".pcap")) return -1;
+  const Bytes bytes = testing::ReadBytes(stem + ".pcap");
+  const testing::ParsedPcap parsed = testing::ParsePcap(bytes);
+  CHECK(parsed.whole);
+  CHECK(parsed.packets == testing::Slice(AllPackets(), 0, parsed.packets.size()));
+  const Json report = Json::Parse(ReadText(stem + ".json"));
+  CHECK(report.valid());
+  CHECK_EQ(report["id"].text(), id);
+  CHECK_EQ(report["file"].text(), stem + ".pcap");
+  CHECK_EQ(report["reason"].text(), "because");
+  CHECK_EQ(report["bytes"].number(), bytes.size());
+  CHECK_EQ(report["packets"].number(), parsed.packets.size());
+  Sha256 digest;
+  digest.Update(bytes.data(), bytes.size());
+  CHECK_EQ(report["sha256"].text(), digest.HexDigest());
+  const size_t before = std::min(parsed.packets.size(), kBefore);
+  if (before > 0) CHECK_EQ(report["sections"].items()[0]["packets"].number(), before);
+  return static_cast<int>(parsed.packets.size());
+}
+
+// And nothing else.
+int CheckAll(const std::string& directory) {
+  const int packets = CheckWhole(directory, "x");
+  CHECK_EQ(NamesIn(directory).size(), packets < 0 ? 0u : 2u);
+  return packets;
+}
+
+TEST(killed_at_every_call_what_was_written_is_recovered) {
+  int most = -1;
+  int recovered = 0;
+  int at = 1;
+  for (bool killed = true; killed; ++at) {
+    const TempDir dir;
+    killed = KilledAt(dir.path(), at, [&] { Record(dir.path(), "x"); });
+    CHECK_EQ(Recover(dir.path()), 0u);
+    const int packets = CheckAll(dir.path());
+    // What was synced at the freeze is there from then on; what follows comes in pieces that are never the same.
+    CHECK(packets >= std::min(most, static_cast<int>(kBefore)));
+    most = std::max(most, packets);
+    if (packets >= 0 && ReadText(dir / "incident_x.json").find("\"recovered\":true") != std::string::npos) ++recovered;
+    if (!killed) CHECK_EQ(packets, static_cast<int>(AllPackets().size()));
+    // Once more changes nothing.
+    CHECK_EQ(Recover(dir.path()), 0u);
+    CHECK_EQ(CheckAll(dir.path()), packets);
+  }
+  std::printf("# %d calls, %d times recovered\n", at - 2, recovered);
+  CHECK(recovered >= 10);
+}
+
+TEST(a_recovery_that_is_killed_at_every_call_is_done_by_the_next) {
+  int recoveries = 0;
+  bool recorded = false;
+  for (int at = 1; !recorded; ++at) {
+    bool recovered = false;
+    for (int killed_at = 1; !recovered; ++killed_at) {
+      const TempDir dir;
+      recorded = !KilledAt(dir.path(), at, [&] { Record(dir.path(), "x"); });
+      recovered = !KilledAt(dir.path(), killed_at, [&] { Recover(dir.path()); });
+      CHECK_EQ(Recover(dir.path()), 0u);
+      CheckAll(dir.path());
+      ++recoveries;
+    }
+  }
+  std::printf("# %d recoveries\n", recoveries);
+  CHECK(recoveries >= 100);
+}
+
+size_t OpenFiles() { return NamesIn("/proc/self/fd").size(); }
+
+TEST(an_error_at_every_call_costs_what_it_must) {
+  struct Error {
+    int number;
+    const char* code;
+  };
+  for (const Error& error : {Error{EIO, "ERR_PCAP_WRITE"}, Error{ENOSPC, "ERR_PCAP_NO_SPACE"}, Error{EDQUOT, "ERR_PCAP_NO_SPACE"}}) {
+    for (const bool lasting : {false, true}) {
+      bool reached = true;
+      int at = 1;
+      for (; reached; ++at) {
+        const TempDir dir;
+        const size_t files = OpenFiles();
+        const HostEvent event = Record(dir.path(), "x", [&] {
+          testing::SetFault({.directory = dir.path(), .at = at, .until = lasting ? INT32_MAX : at, .error = error.number});
+        });
+        const int calls = testing::EndFault();
+        reached = calls >= at;
+        CHECK_EQ(OpenFiles(), files);
+        const Json told = Json::Parse(event.json);
+        const bool finished = event.name == std::string("finished");
+        CHECK(finished || event.name == std::string("failed"));
+        const std::string code = told[finished ? "error" : "code"].text();
+        const bool all = finished && told["packets"].number() == AllPackets().size();
+        // What changes nothing need not be told.
+        CHECK(code == error.code || (all && code == "null"));
+        if (!reached) CHECK(all && code == "null");
+        const std::string stem = dir / "incident_x";
+        if (finished) CHECK(FileExists(stem + ".pcap"));
+        // The next start puts right what can be, and the next incident is like any other.
+        CHECK_EQ(Recover(dir.path()), 0u);
+        const int packets = CheckWhole(dir.path(), "x");
+        if (finished) CHECK_EQ(static_cast<uint64_t>(packets), told["packets"].number());
+        CHECK_EQ(NamesIn(dir.path()).size(), packets < 0 ? 0u : 2u);
+        const HostEvent next = Record(dir.path(), "y");
+        CHECK_EQ(std::string(next.name), "finished");
+        CHECK_EQ(Json::Parse(next.json)["error"].text(), "null");
+        CHECK_EQ(CheckWhole(dir.path(), "y"), static_cast<int>(AllPackets().size()));
+      }
+      std::printf("# %s%s: %d calls\n", error.code, lasting ? ", lasting" : "", at - 2);
+    }
+  }
+}
+
+TEST(a_recovery_that_meets_an_error_leaves_what_is_there) {
+  for (const int error : {EIO, ENOSPC, EMFILE}) {
+    bool reached = true;
+    for (int at = 1; reached; ++at) {
+      const TempDir dir;
+      CHECK(KilledAt(dir.path(), 25, [&] { Record(dir.path(), "x"); }));
+      const std::string left = ReadText(dir / "incident_x.pcap.part");
+      CHECK(!left.empty());
+      testing::SetFault({.directory = dir.path(), .at = at, .until = INT32_MAX, .error = error});
+      const size_t warnings = Recover(dir.path());
+      reached = testing::EndFault() >= at;
+      CHECK(warnings == 1 || CheckWhole(dir.path(), "x") > 0);
+      CHECK_EQ(Recover(dir.path()), 0u);
+      const int packets = CheckAll(dir.path());
+      CHECK(testing::ReadText(dir / "incident_x.pcap").size() + 400 > left.size());
+      CHECK(packets > 0);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace pcap_ring
+
+TEST_MAIN()
