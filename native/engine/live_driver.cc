@@ -1,10 +1,10 @@
 #include "engine/live_driver.h"
 
-#include <net/if.h>
 #include <poll.h>
 
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include "engine/exchange_place.h"
 
@@ -22,6 +22,8 @@ constexpr int64_t kHeedingNs = 5 * kNsPerSec;
 constexpr int64_t kHeedingAtOnce = 3;
 constexpr int64_t kFirstBackOffNs = 100 * kNsPerMs;
 constexpr int64_t kLongestBackOffNs = 250 * kNsPerMs;
+
+using Presence = InterfaceCounters::Presence;
 
 int64_t LatencyNs(const EngineContext& context) { return context.config.live.latency_ms * kNsPerMs; }
 
@@ -250,20 +252,20 @@ int LiveDriver::TimeoutMs() const {
   return required_ms < 0 ? timeout_ms : std::min(timeout_ms, required_ms);
 }
 
-// False: the device is gone. What its own counters say was lost is placed here, somewhere behind the last look.
-bool LiveDriver::ReadInterface() {
-  const bool present = counters_.Read(&interface_);
-  if (interface_.rx_missed != missed_) {
-    pipeline_->loss()->SeeHere({.interface = interface_.rx_missed - missed_}, pipeline_->position());
+// What the device's own counters say was lost is placed here, somewhere behind the last look.
+InterfaceCounters::Presence LiveDriver::ReadInterface() {
+  const Presence presence = counters_.Read(&interface_);
+  if (presence == Presence::kSame && interface_.rx_missed != missed_) {
+    pipeline_->loss()->SeeHere({.interface = InterfaceCounters::Since(interface_.rx_missed, missed_)}, pipeline_->position());
     missed_ = interface_.rx_missed;
   }
-  return present;
+  return presence;
 }
 
 void LiveDriver::EndInterval(int64_t now_ns) {
-  const bool present = ReadInterface();
-  // The socket's error is taken away when it is asked for packets, so poll() may not have shown it.
-  if (!down_ && !(present && interface_.up)) GoDown();
+  const Presence presence = ReadInterface();
+  // The socket's error is taken away when it is asked for packets, so poll() may not have shown it; of a new name it has none.
+  if (!down_ && presence != Presence::kUnknown && !(presence == Presence::kSame && interface_.up)) GoDown();
   const int64_t time_ns = RealtimeNs();
   StatsInterval stats =
       stats_.End(Mode::kCapture, time_ns, now_ns - interval_start_ns_, pipeline_->totals(), pipeline_->loss()->seen());
@@ -406,11 +408,13 @@ void LiveDriver::GoDown() {
   down_since_ns_ = MonotonicNs();
   back_off_ns_ = kFirstBackOffNs;
   next_try_ns_ = down_since_ns_ + back_off_ns_;
+  told_ = Code::kOk;
   const std::string device = "device \"" + context_->config.live.device + "\"";
-  // A device that is being deleted is closed first and found by its name a moment longer. The kernel answers this once
-  // the deletion is through.
-  ReadInterface();
-  if (if_nametoindex(context_->config.live.device.c_str()) == 0) {
+  // A device that is being deleted is closed first and found by its name a moment longer. The kernel answers the first time
+  // once the deletion is through.
+  Presence presence = ReadInterface();
+  if (presence == Presence::kSame) presence = ReadInterface();
+  if (presence == Presence::kGone || presence == Presence::kOther) {
     context_->listener->OnDown({Code::kDeviceGone, device + " is gone; waiting for it to come back", ENODEV, nullptr});
   } else {
     context_->listener->OnDown({Code::kDeviceDown, device + " went down; waiting for it to come up", ENETDOWN, nullptr});
@@ -420,30 +424,37 @@ void LiveDriver::GoDown() {
 void LiveDriver::TryUp(int64_t now_ns) {
   back_off_ns_ = std::min(back_off_ns_ * 2, kLongestBackOffNs);
   next_try_ns_ = now_ns + back_off_ns_;
-  // Deleted, or renamed: what comes back under the name is another device, or this one after another name.
-  const bool same = static_cast<int>(if_nametoindex(context_->config.live.device.c_str())) == counters_.index();
-  if (source_.open() && (!same || !counters_.Read(&interface_))) {
+  const Presence presence = counters_.Read(&interface_);
+  if (presence == Presence::kUnknown) return;
+  // What has the name now, if anything, is another device, or one that was away.
+  if (source_.open() && !(presence == Presence::kSame && source_.Hears(counters_.index()))) {
     if (now_ns - down_since_ns_ < DrainNs(*context_)) return;
     CloseSource();
   }
-  if (source_.open()) {
-    if (!interface_.up) return;
-  } else {
-    InterfaceCounters counters;
-    if (!counters.Open(context_->config.live.device).ok() || !source_.Open(context_->config.live).ok()) return;
-    if (source_.linktype() != info_.linktype) {
-      CloseSource();
-      Die(Status::Error(Code::kDeviceGone,
-                        "device \"" + info_.device + "\" came back with another link type; start a new ring"));
-      return;
-    }
-    counters_ = std::move(counters);
-    counters_.Read(&interface_);
-    missed_ = interface_.rx_missed;
-    AttachSampler();
-  }
+  if (presence == Presence::kGone || !interface_.up) return;
+  if (!source_.open() && !Reopen()) return;
   down_ = false;
   context_->listener->OnUp();
+}
+
+bool LiveDriver::Reopen() {
+  if (Status status = source_.Open(context_->config.live); !status.ok()) {
+    // Once: it is tried again, and may be what nobody can help, as permissions that were given up since the start.
+    if (std::exchange(told_, status.code) == status.code) return false;
+    status.message = "device \"" + info_.device + "\" is back, and is tried again and again: " + status.message;
+    context_->listener->OnWarning(status);
+    return false;
+  }
+  if (source_.linktype() != info_.linktype) {
+    CloseSource();
+    Die(Status::Error(Code::kDeviceGone,
+                      "device \"" + info_.device + "\" came back with another link type; start a new ring"));
+    return false;
+  }
+  counters_.Follow();
+  missed_ = interface_.rx_missed;
+  AttachSampler();
+  return true;
 }
 
 }  // namespace pcap_ring

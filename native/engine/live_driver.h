@@ -67,11 +67,12 @@ class LiveDriver : private LiveSource::Sink {
   void Cross(Tap* tap);
   void PollAndDispatch();
   int TimeoutMs() const;
-  bool ReadInterface();
+  InterfaceCounters::Presence ReadInterface();
   void EndInterval(int64_t now_ns);
   void Die(const Status& status);
   void GoDown();
   void TryUp(int64_t now_ns);
+  bool Reopen();
 
   EngineContext* const context_;
   LiveSource source_;
@@ -97,6 +98,7 @@ class LiveDriver : private LiveSource::Sink {
   int64_t down_since_ns_ = 0;  // monotonic
   int64_t next_try_ns_ = 0;
   int64_t back_off_ns_ = 0;
+  Code told_ = Code::kOk;  // why the device cannot be opened again
   bool more_ = false;     // the kernel's buffer may hold more than was taken
   bool drained_ = false;  // it was found empty when it was last looked at
   bool closing_ = false;

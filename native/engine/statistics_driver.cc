@@ -11,7 +11,9 @@ StatisticsDriver::StatisticsDriver(EngineContext* context) : context_(context) {
 Status StatisticsDriver::Open() {
   const std::string& device = context_->config.live.device;
   if (Status status = counters_.Open(device); !status.ok()) return status;
-  if (!counters_.Read(&last_)) return Status::Error(Code::kKernel, "cannot read the counters of " + device);
+  if (counters_.Read(&last_) != InterfaceCounters::Presence::kSame) {
+    return Status::Error(Code::kKernel, "cannot read the counters of " + device);
+  }
   info_.mode = Mode::kStatistics;
   info_.device = device;
   info_.linktype_name = "EN10MB";
@@ -44,8 +46,11 @@ void StatisticsDriver::Run() {
 
 // Adds what passed since the last look.
 void StatisticsDriver::Read() {
+  using Presence = InterfaceCounters::Presence;
   InterfaceCounters::Values now = last_;
-  const bool present = counters_.Read(&now);
+  const Presence presence = counters_.Read(&now);
+  if (presence == Presence::kUnknown) return;
+  const bool present = presence == Presence::kSame;
   const bool up = present && now.up;
   if (up != up_) {
     up_ = up;
@@ -60,22 +65,27 @@ void StatisticsDriver::Read() {
     }
   }
   if (!present) {
-    InterfaceCounters again;
-    if (again.Open(context_->config.live.device).ok() && again.Read(&last_)) counters_ = std::move(again);
+    if (presence == Presence::kOther) {
+      counters_.Follow();
+      last_ = now;
+    }
     return;
   }
   const Direction direction = context_->config.live.direction;
+  const auto since = InterfaceCounters::Since;
   if (Wanted(direction, false)) {
-    totals_.inbound_packets += now.rx_packets - last_.rx_packets;
-    totals_.inbound_bytes += now.rx_bytes - last_.rx_bytes;
-    totals_.packets += now.rx_packets - last_.rx_packets;
-    totals_.bytes += now.rx_bytes - last_.rx_bytes;
+    const uint64_t packets = since(now.rx_packets, last_.rx_packets);
+    const uint64_t bytes = since(now.rx_bytes, last_.rx_bytes);
+    totals_.inbound_packets += packets;
+    totals_.inbound_bytes += bytes;
+    totals_.packets += packets;
+    totals_.bytes += bytes;
   }
   if (Wanted(direction, true)) {
-    totals_.packets += now.tx_packets - last_.tx_packets;
-    totals_.bytes += now.tx_bytes - last_.tx_bytes;
+    totals_.packets += since(now.tx_packets, last_.tx_packets);
+    totals_.bytes += since(now.tx_bytes, last_.tx_bytes);
   }
-  loss_.interface += now.rx_missed - last_.rx_missed;
+  loss_.interface += since(now.rx_missed, last_.rx_missed);
   last_ = now;
 }
 

@@ -23,15 +23,31 @@ class InterfaceCounters {
     bool up = false;
   };
 
+  // What has the device's name now.
+  enum class Presence {
+    kSame,     // the device that it was
+    kOther,    // a device that was made or renamed since
+    kGone,     // none
+    kUnknown,  // the kernel did not say
+  };
+
   // kNoSuchDevice, kKernel.
   Status Open(const std::string& device);
   int index() const { return index_; }
-  // False: the device is gone (values stay as they were).
-  bool Read(Values* values);
+  // `values` stay as they were where there is no device, or the kernel does not say.
+  Presence Read(Values* values);
+  // Of the device that was read last, from now on.
+  void Follow() { index_ = found_; }
+
+  // What a counter rose by. One that is less than it was has begun anew.
+  static uint64_t Since(uint64_t now, uint64_t last) { return now >= last ? now - last : now; }
 
  private:
   UniqueFd socket_;
+  std::string device_;
+  uint32_t sequence_ = 0;
   int index_ = 0;
+  int found_ = 0;
 };
 
 }  // namespace pcap_ring

@@ -137,6 +137,12 @@ void LiveSource::RefuseOtherDirection() {
   setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &attached, sizeof attached);
 }
 
+bool LiveSource::Hears(int index) const {
+  sockaddr_ll bound = {};
+  socklen_t size = sizeof bound;
+  return getsockname(socket(), reinterpret_cast<sockaddr*>(&bound), &size) == 0 && bound.sll_ifindex == index;
+}
+
 int LiveSource::RequiredTimeoutMs() const {
   const timeval* timeout = pcap_get_required_select_timeout(handle_.get());
   return timeout == nullptr ? -1 : static_cast<int>(timeout->tv_sec * 1000 + (timeout->tv_usec + 999) / 1000);

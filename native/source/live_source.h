@@ -52,6 +52,10 @@ class LiveSource {
   }
   bool open() const { return handle_ != nullptr; }
 
+  // Whether it still hears of the device of this index: a device that was deleted, or moved to another namespace, is lost to
+  // its sockets, though it may come back under the same index.
+  bool Hears(int index) const;
+
   int fd() const { return pcap_get_selectable_fd(handle_.get()); }
   int socket() const { return pcap_fileno(handle_.get()); }
   // Milliseconds after which the descriptor must be looked at although poll() is silent; -1 for never.

@@ -5,7 +5,18 @@ import { type Test, test } from 'tap'
 import type { IncidentReport, PcapRing } from '../../src/index.js'
 import { jumps, readEvidence, sizes } from '../support/evidence.js'
 import { Host } from '../support/host.js'
-import { connect, down, makePair, noNamespaces, type Pair, removeDevice, sh, up } from '../support/netns.js'
+import {
+  connect,
+  down,
+  makeNamespace,
+  makePair,
+  type Namespace,
+  noNamespaces,
+  type Pair,
+  removeDevice,
+  sh,
+  up,
+} from '../support/netns.js'
 import { frameOf, noSender, send } from '../support/sender.js'
 
 const skip = noNamespaces || noSender
@@ -62,12 +73,31 @@ const numbers = (report: IncidentReport): number[] =>
   readEvidence(report).frames.map(({ data }) => frameOf(data).number)
 const range = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i)
 
+const rename = ({ name }: Namespace, from: string, to: string): string =>
+  sh('ip', '-n', name, 'link', 'set', from, 'name', to)
+const moveTo = (name: string, { device }: Namespace, from: string): string =>
+  sh('ip', '-n', from, 'link', 'set', device, 'netns', name)
+const elsewhere = new Map<Pair, string>()
+
 const ways = {
   down: { code: 'ERR_PCAP_DEVICE_DOWN', away: ({ here }: Pair) => down(here), back: ({ here }: Pair) => up(here) },
   deleted: {
     code: 'ERR_PCAP_DEVICE_GONE',
     away: ({ here }: Pair) => removeDevice(here),
     back: connect,
+  },
+  // Where nothing has its index, so that it comes back under the same one.
+  moved: {
+    code: 'ERR_PCAP_DEVICE_GONE',
+    away: (pair: Pair, t: Test) => {
+      const name = elsewhere.get(pair) ?? makeNamespace(t)
+      elsewhere.set(pair, name)
+      moveTo(name, pair.here, pair.here.name)
+    },
+    back: (pair: Pair) => {
+      moveTo(pair.here.name, pair.here, elsewhere.get(pair) as string)
+      up(pair.here)
+    },
   },
 } as const
 
@@ -78,7 +108,7 @@ for (const [way, { code, away, back }] of Object.entries(ways)) {
     await host.call<State, unknown>(({ state }) => state.ring.freeze({ id: 'open' }).flushed)
     await send(t, pair.there, { count: 400, pps: 4_000 }).sent
     // At once: the newest frames are still in the kernel's buffer.
-    away(pair)
+    away(pair, t)
     t.same(await events(host, 1), [`down ${code}`])
     const share = await load(host)
     t.ok(share < 0.3, `no spinning: ${share.toFixed(3)} of a core while it is away`)
@@ -117,7 +147,7 @@ for (const [way, { code, away, back }] of Object.entries(ways)) {
     const host = await startHost(t, pair)
     for (let i = 0; i < 3; ++i) {
       await send(t, pair.there, { count: 100, first: 100 * i, pps: 4_000 }).sent
-      away(pair)
+      away(pair, t)
       await events(host, 2 * i + 1)
       back(pair)
       await events(host, 2 * i + 2)
@@ -136,7 +166,7 @@ for (const [way, { code, away, back }] of Object.entries(ways)) {
     const pair = makePair(t)
     const host = await startHost(t, pair)
     await send(t, pair.there, { count: 200, pps: 4_000 }).sent
-    away(pair)
+    away(pair, t)
     await events(host, 1)
     const { took, report } = await host.call<State, { took: number; report: IncidentReport }>(async ({ state }) => {
       const incident = state.ring.freeze()
@@ -171,12 +201,12 @@ test('renamed, and up again under the other name: down, until the name is back',
   const { here } = pair
   const host = await startHost(t, pair)
   await send(t, pair.there, { count: 100, pps: 4_000 }).sent
-  const rename = (from: string, to: string): void => {
+  const renameDown = (from: string, to: string): void => {
     sh('ip', '-n', here.name, 'link', 'set', from, 'down')
-    sh('ip', '-n', here.name, 'link', 'set', from, 'name', to)
+    rename(here, from, to)
     sh('ip', '-n', here.name, 'link', 'set', to, 'up')
   }
-  rename(here.device, 'other0')
+  renameDown(here.device, 'other0')
   const [first] = await events(host, 1)
   t.match(first, /^down ERR_PCAP_DEVICE_(DOWN|GONE)$/)
   t.ok((await load(host)) < 0.3, 'no spinning')
@@ -187,11 +217,75 @@ test('renamed, and up again under the other name: down, until the name is back',
   t.same(await host.call<State, string[]>(({ state }) => state.events), [first], 'no up and down')
   t.same(numbers(await freeze(host)), range(0, 100))
 
-  rename('other0', here.device)
+  renameDown('other0', here.device)
   t.same(await events(host, 2), [first, 'up'])
   await send(t, pair.there, { count: 100, first: 100, pps: 4_000 }).sent
   t.same(numbers(await freeze(host)), range(0, 200))
   t.same(await host.call<State, string[]>(({ state }) => state.events), [first, 'up'])
+  await finish(host)
+})
+
+// Which kernels allow from 6.2 on, and tell no socket of.
+test('renamed while it is up, and another made under its name', { skip }, async (t) => {
+  const pair = makePair(t)
+  const { here } = pair
+  const host = await startHost(t, pair)
+  await send(t, pair.there, { count: 100, pps: 4_000 }).sent
+  // What is still in the kernel's buffer had the old name.
+  rename(here, here.device, 'other0')
+  t.same(await events(host, 1), ['down ERR_PCAP_DEVICE_GONE'])
+  t.ok((await load(host)) < 0.3, 'no spinning')
+  // By now it is not listened to any more.
+  await send(t, pair.there, { count: 1_000, first: 10_000 }).sent
+  t.same(numbers(await freeze(host)), range(0, 100))
+
+  sh('ip', '-n', here.name, 'link', 'add', here.device, 'type', 'dummy')
+  t.ok((await load(host)) < 0.3, 'no spinning')
+  t.same(
+    await host.call<State, string[]>(({ state }) => state.events),
+    ['down ERR_PCAP_DEVICE_GONE'],
+    'it is not up yet',
+  )
+  up(here)
+  t.same((await events(host, 2)).at(-1), 'up')
+  removeDevice(here)
+  t.same((await events(host, 3)).at(-1), 'down ERR_PCAP_DEVICE_GONE')
+  rename(here, 'other0', here.device)
+  t.same((await events(host, 4)).at(-1), 'up')
+  await send(t, pair.there, { count: 100, first: 100, pps: 4_000 }).sent
+  t.same(numbers(await freeze(host)), range(0, 200))
+  await finish(host)
+})
+
+test('back when the permission to capture was given up: told of once', { skip }, async (t) => {
+  const pair = makePair(t)
+  const host = await startHost(t, pair)
+  await host.call<State, void>(() => {
+    process.setgid?.(65_534)
+    process.setuid?.(65_534)
+  })
+  removeDevice(pair.here)
+  await events(host, 1)
+  connect(pair)
+  const told = ['down ERR_PCAP_DEVICE_GONE', 'warning ERR_PCAP_PERMISSION']
+  t.same(await events(host, 2), told)
+  t.ok((await load(host)) < 0.3, 'no spinning')
+  t.same(await host.call<State, string[]>(({ state }) => state.events), told)
+  await finish(host)
+})
+
+test('larger packets than before are no matter of the device', { skip }, async (t) => {
+  const pair = makePair(t)
+  const host = await startHost(t, pair)
+  await send(t, pair.there, { count: 100 }).sent
+  for (const { name, device } of [pair.here, pair.there]) sh('ip', '-n', name, 'link', 'set', device, 'mtu', '9000')
+  await send(t, pair.there, { count: 100, first: 100, size: 4_000 }).sent
+  const report = await freeze(host)
+  const { frames, wrong } = readEvidence(report)
+  t.same(wrong, [])
+  t.same(numbers(report), range(0, 200))
+  t.equal(frames.at(-1)?.len, 4_000)
+  t.same(await host.call<State, string[]>(({ state }) => state.events), [])
   await finish(host)
 })
 
