@@ -27,8 +27,8 @@ const reorderNs = 300_000n
 // The default `latency`, and what it takes the capture thread to look.
 const heldBackNs = 150_000_000n
 // A core may be interrupted between refusing a frame for want of room and counting it: then that one is told with another block.
-// It takes a flood of drops to see one in a file.
-const toldLate = 1
+// It takes a flood of drops to see one in a file. Each sender may have a core of its own.
+const toldLate = ({ sent }: { sent: readonly Sent[] }): number => sent.length
 
 const sum = (all: readonly number[]): number => all.reduce((total, one) => total + one, 0)
 const text = (gap: Gap): string => `${gap.packets} between ${gap.from} and ${gap.to} (${gap.reason})`
@@ -136,7 +136,7 @@ function wrongGaps(one: Case): { wrong: string[]; missing: Range } {
     if (after < 0 || before <= after) wrong.push(`a gap between no two frames: ${text(gap)}`)
     const most = sum(all.filter((hole) => overlap(hole, { after, before })).map(({ frames }) => frames[1]))
     if (gap.exact && (gap.packets ?? 0) > most) {
-      const late = gap.reason === 'kernel' && (gap.packets ?? 0) - most <= toldLate
+      const late = gap.reason === 'kernel' && (gap.packets ?? 0) - most <= toldLate(one)
       ;(late ? tooMany : wrong).push(`a gap where ${most} are missing: ${text(gap)}`)
     }
     const sections = [frames[after]?.section, frames[before]?.section].join(' to ')
@@ -160,7 +160,7 @@ function wrongGaps(one: Case): { wrong: string[]; missing: Range } {
       const told = count(places.filter((place) => overlap(hole, place)).map(({ gap }) => gap))
       if (told >= hole.frames[0] || places.some((place) => !place.gap.exact && overlap(hole, place))) continue
       const [from, to] = [frames[hole.after] as Known, frames[hole.before] as Known]
-      const late = loss.kernel > 0 && hole.frames[0] - told <= toldLate
+      const late = loss.kernel > 0 && hole.frames[0] - told <= toldLate(one)
       ;(late ? tooFew : wrong).push(
         `${hole.frames[0]} of stream ${stream} are missing between frames ${hole.after + 1} (${from.section}) and ` +
           `${hole.before + 1} (${to.section}), ${told} are told`,
