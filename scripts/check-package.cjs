@@ -29,6 +29,7 @@ for (const file of [
   'README.md',
   'LICENSE',
   'CHANGELOG.md',
+  'SECURITY.md',
   'binding.gyp',
   'vendor/node-addon-api/napi.h',
   'lib/index.js',
@@ -48,7 +49,7 @@ check(
 )
 const strangers = files.filter(
   (file) =>
-    !/^(lib|prebuilds|vendor|native)\/|^(package\.json|binding\.gyp|README\.md|LICENSE|CHANGELOG\.md|DESIGN\.md)$/.test(
+    !/^(lib|prebuilds|vendor|native)\/|^(package\.json|binding\.gyp|README\.md|LICENSE|CHANGELOG\.md|DESIGN\.md|SECURITY\.md)$/.test(
       file,
     ) || /^native\/test\/|\/\.[^/]*$/.test(file),
 )

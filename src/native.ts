@@ -30,6 +30,11 @@ export interface NativeConfig {
   precision: string
   format: string
   directory: string
+  /** Bytes; below 0: the default. */
+  minFree: number
+  /** ms, bytes; below 0: no bound. */
+  keepAge: number
+  keepBytes: number
   version: string
   nodeVersion: string
 }

@@ -47,6 +47,10 @@ export interface RingSettings {
   cap: Cap
   resolution: Resolution
   directory: string
+  /** Bytes; null: by the file system. */
+  minFree: number | null
+  /** ms and bytes; null: no bound. */
+  keep: { age: number | null; bytes: number | null }
   format: CaptureFormat
   precision: Precision
   statsInterval: number
@@ -157,6 +161,17 @@ function judgeResolution(value: unknown, name: string, defaults: Resolution): Re
   }
 }
 
+function judgeKeep(value: unknown): { age: number | null; bytes: number | null } {
+  const name = 'options.keep'
+  if (value === undefined || value === false) return { age: null, bytes: null }
+  const { age, bytes } = object(value, name)
+  if (age === undefined && bytes === undefined) throw invalidArgValue(name, value, "must have 'age', 'bytes' or both")
+  return {
+    age: age === undefined ? null : parseDuration(age, `${name}.age`, { min: 1_000 }),
+    bytes: bytes === undefined ? null : integer(bytes, `${name}.bytes`, 1, Number.MAX_SAFE_INTEGER),
+  }
+}
+
 function judgeOnset(value: unknown): OnsetThresholds {
   const name = 'options.onset'
   const { factor, minPps, minBps } = object(value, name)
@@ -170,7 +185,7 @@ function judgeOnset(value: unknown): OnsetThresholds {
 
 /** What the contract will have and this version has not: refused rather than passed over in silence. */
 function refuseWhatIsNotThere(fields: Fields): void {
-  for (const name of ['minFree', 'keep', 'archive']) {
+  for (const name of ['archive']) {
     const value = fields[name]
     if (value !== undefined && value !== null && value !== false && value !== 0) {
       throw invalidArgValue(`options.${name}`, value, 'is not supported by this version')
@@ -223,6 +238,8 @@ export function judgeRingOptions(options: PcapRingOptions | undefined): RingSett
       reserve: false,
     }),
     directory: resolve(or('directory', 'captures', filled)),
+    keep: judgeKeep(given.keep),
+    minFree: or<number | null>('minFree', null, (value, name) => integer(value, name, 0, Number.MAX_SAFE_INTEGER)),
     format,
     precision: or<Precision>('precision', 'micro', (value, name) => oneOf<Precision>(value, name, ['micro', 'nano'])),
     statsInterval: or('statsInterval', 250, (value, name) => parseDuration(value, name, { min: 50, max: 60_000 })),

@@ -266,6 +266,9 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
         precision: settings.precision,
         format: settings.format,
         directory: settings.directory,
+        minFree: settings.minFree ?? -1,
+        keepAge: settings.keep.age ?? -1,
+        keepBytes: settings.keep.bytes ?? -1,
         version,
         nodeVersion: process.version,
       },
@@ -439,6 +442,9 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
       case 'onset':
         // As with stats: a listener that freezes could only fail after close().
         if (this.#closing === null) this.#emit('onset', JSON.parse(json) as Onset)
+        break
+      case 'expire':
+        this.#emit('expire', JSON.parse(json) as string)
         break
       case 'freeze':
         if (control !== undefined) this.#emit('freeze', control.incident)

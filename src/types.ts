@@ -39,6 +39,14 @@ export interface CapOptions {
 }
 
 /** What is still recorded after `resolve()`, inside the cap, whichever ends first. */
+/** Which finished incidents go. Either bound, or both. */
+export interface KeepOptions {
+  /** For how long after it was finished, 1 s or more. */
+  age?: Duration | undefined
+  /** Bytes of all captures and their reports together, 1 or more. */
+  bytes?: number | undefined
+}
+
 export interface ResolutionOptions {
   /**
    * 0: no resolution section, `resolve()` ends at once.
@@ -137,6 +145,20 @@ export interface PcapRingOptions {
    * @default 'captures'
    */
   directory?: string | undefined
+  /**
+   * Bytes that are to stay free on the file system of `directory`. With less, no incident or manual capture begins or goes on
+   * recording: it ends with `ERR_PCAP_NO_SPACE` and keeps what it has; the ring goes on. 0: the disk may become full. Its
+   * report is written all the same, and so are dumps.
+   * @default 256 MiB or 5 % of the file system, the smaller
+   */
+  minFree?: number | undefined
+  /**
+   * Finished incidents in `directory` beyond `age` or `bytes` are removed, the oldest first, whichever ring recorded them
+   * (event `expire`): captures that a report of ours beside them names, with the report. Never one that somebody has
+   * locked (`flock`), of another user, or under a second name.
+   * @default false
+   */
+  keep?: KeepOptions | false | undefined
   /**
    * Of incidents, manual captures and dumps. A `'pcapng'` also says within the file what it is: id and reason, the
    * device, the filter, where each section begins, what was lost.
@@ -553,6 +575,8 @@ export interface PcapRingEvents {
   flush: [Incident, Section[]]
   cap: [Incident, CapReason]
   resolve: [Incident, IncidentReport]
+  /** A finished incident was removed, as `keep` says: the path of its capture, of its report where it had none. */
+  expire: [string]
   /** The device went away; it is watched for. */
   down: [PcapRingError]
   /** The device came back. */

@@ -338,6 +338,23 @@ const options: Record<string, Option> = {
     good: [{ precision: 'nano' }],
     bad: [{ precision: 'milli' }],
   },
+  keep: {
+    shown: '`false`',
+    actual: settings.keep.age === null && settings.keep.bytes === null,
+    good: [
+      { keep: false },
+      { keep: { age: '1s' } },
+      { keep: { bytes: 1 } },
+      { keep: { age: '30d', bytes: 1024 ** 3 } },
+    ],
+    bad: [{ keep: true }, { keep: {} }, { keep: { age: 999 } }, { keep: { bytes: 0 } }, { keep: { bytes: 1.5 } }],
+  },
+  minFree: {
+    shown: '256 MiB or 5 %',
+    actual: settings.minFree === null,
+    good: [{ minFree: 0 }, { minFree: 10 * 1024 * miB }],
+    bad: [{ minFree: -1 }, { minFree: 1.5 }, { minFree: '1GB' }],
+  },
   statsInterval: {
     shown: "`'250ms'`",
     actual: settings.statsInterval === 250,
@@ -400,8 +417,6 @@ test('options: names, defaults and ranges', (t) => {
 test('what is not there yet is refused', (t) => {
   const text = section('What is not there yet')
   const planned = {
-    minFree: miB,
-    keep: { age: '7d' },
     archive: {},
   }
   for (const [name, value] of Object.entries(planned)) {

@@ -38,7 +38,9 @@ Status Recording::Begin(int64_t frozen_ns, const BeforeFreeze& before) {
   before_ = before;
   tally_ = safe_tally_ = Tally(before_.OnsetOr(spec_.since_ns), facts_.precision);
   last_sync_ns_ = MonotonicNs();
-  if (WantsReport()) {
+  Fail(directory_.OpenOf(spec_.path));
+  if (WantsReport() && failure_.ok()) Fail(directory_.CheckFree(facts_.min_free));
+  if (WantsReport() && failure_.ok()) {
     head_ = ReportHead(spec_, facts_, frozen_ns);
     Fail(draft_.Create(spec_.report_path));
     const std::string draft =
@@ -46,7 +48,6 @@ Status Recording::Begin(int64_t frozen_ns, const BeforeFreeze& before) {
     if (failure_.ok()) Fail(draft_.Write(draft.data(), draft.size()));
   }
   if (failure_.ok() && WantsFile()) Fail(BeginFile());
-  if (failure_.ok()) Fail(directory_.OpenOf(WantsFile() ? spec_.path : spec_.report_path));
   if (!failure_.ok()) {
     file_.Discard();
     draft_.Discard();
@@ -98,7 +99,9 @@ void Recording::AppendRecord(Section section, const RecordHeader& header, Record
 // is cut off again.
 Status Recording::Flush() {
   if (buffer_.empty() || !failure_.ok() || !file_.open()) return failure_;
-  if (Status status = file_.Write(buffer_.data(), buffer_.size()); !status.ok()) {
+  Status status = WantsReport() ? directory_.CheckFree(facts_.min_free) : Status::Ok();
+  if (status.ok()) status = file_.Write(buffer_.data(), buffer_.size());
+  if (!status.ok()) {
     Fail(std::move(status));
     file_.Truncate(safe_bytes_);
     tally_ = safe_tally_;

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <optional>
 #include <set>
 #include <vector>
@@ -15,6 +14,7 @@
 #include "incident/capture_scan.h"
 #include "incident/draft.h"
 #include "incident/file_traffic.h"
+#include "incident/names.h"
 #include "incident/report.h"
 #include "output/part_file.h"
 #include "source/filter.h"
@@ -23,7 +23,6 @@
 namespace pcap_ring {
 namespace {
 
-constexpr std::string_view kPrefix = "incident_";
 constexpr FileFormat kFormats[] = {FileFormat::kPcap, FileFormat::kPcapng};
 
 Status ReadNames(const std::string& directory, std::vector<std::string>* names) {
@@ -41,9 +40,8 @@ Status ReadNames(const std::string& directory, std::vector<std::string>* names) 
 
 // Of an incident's file that is not under its final name, "" else.
 std::string IdOf(const std::string& name) {
-  if (!name.starts_with(kPrefix)) return "";
   for (const char* end : {".pcap.part", ".pcapng.part", ".json.part", ".json.new"}) {
-    if (name.ends_with(end)) return name.substr(kPrefix.size(), name.size() - kPrefix.size() - std::strlen(end));
+    if (std::string id = IncidentIdOf(name, end); !id.empty()) return id;
   }
   return "";
 }
@@ -70,7 +68,7 @@ Status ReadAll(int fd, std::string* text) {
 class Leftover {
  public:
   Leftover(const RingFacts& facts, const std::string& id, const std::atomic<bool>& stop)
-      : facts_(facts), stop_(stop), id_(id), stem_(facts.directory + "/" + std::string(kPrefix) + id) {}
+      : facts_(facts), stop_(stop), id_(id), stem_(facts.directory + "/" + IncidentName(id)) {}
 
   Status Recover();
 
@@ -246,25 +244,22 @@ Status Leftover::RecoverDraft() {
     if (draft_begun_) draft_file_.Discard();
     return Status::Ok();
   }
-  if (!Exists(ReportPath())) {
-    Status status;
-    if (draft_->mode == Mode::kStatistics) status = MakeReport("", facts_.format, nullptr);
-    for (const FileFormat format : kFormats) {
-      // Its report could not be written, or was taken away.
-      const UniqueFd capture(::open(PathOf(format).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-      if (!capture.valid()) continue;
-      const CaptureScan scan = Scan(capture.get(), format);
-      if (stop_.load(std::memory_order_relaxed)) return Status::Ok();
-      status = scan.error;
-      struct stat held;
-      const bool whole = fstat(capture.get(), &held) == 0 && static_cast<uint64_t>(held.st_size) == scan.bytes;
-      if (status.ok() && !whole) {
-        status = Status::Error(Code::kBadFile, PathOf(format) + " is not as its writer left it, and gets no report");
-      }
-      if (status.ok()) status = MakeReport(PathOf(format), format, &scan);
-    }
-    if (!status.ok()) return status;
+  const bool reported = Exists(ReportPath());
+  Status status;
+  if (draft_->mode == Mode::kStatistics && !reported) status = MakeReport("", facts_.format, nullptr);
+  // Of a capture: its report could not be written, or was taken away.
+  for (const FileFormat format : kFormats) {
+    const UniqueFd capture(::open(PathOf(format).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!capture.valid()) continue;
+    const CaptureScan scan = Scan(capture.get(), format);
+    if (stop_.load(std::memory_order_relaxed)) return Status::Ok();
+    struct stat held;
+    const bool whole = fstat(capture.get(), &held) == 0 && static_cast<uint64_t>(held.st_size) == scan.bytes;
+    if (!scan.error.ok()) return scan.error;
+    if (!whole) return Status::Error(Code::kBadFile, PathOf(format) + " is not as its writer left it, and gets no report");
+    status = reported ? TellsOf(scan) : MakeReport(PathOf(format), format, &scan);
   }
+  if (!status.ok()) return status;
   draft_file_.Discard();
   return SyncNames();
 }

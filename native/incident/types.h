@@ -3,9 +3,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "engine/types.h"
+#include "incident/keeper.h"
 #include "output/record_format.h"
 
 namespace pcap_ring {
@@ -40,6 +42,8 @@ struct RingFacts {
   Precision precision = Precision::kMicro;
   FileFormat format = FileFormat::kPcap;
   std::string directory;
+  std::optional<uint64_t> min_free = 0;  // bytes that stay free on its file system; nothing: by its size
+  KeepLimits keep;
   std::string filter;
   std::string direction = "both";
   bool promiscuous = false;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/json.h"
 #include "engine/engine.h"
 #include "incident/recovery.h"
 #include "output/part_file.h"
@@ -16,7 +17,11 @@ constexpr int kMostBeforeLook = 64;
 }  // namespace
 
 Writer::Writer(TapQueue* queue, const RingFacts* facts, Hooks hooks)
-    : queue_(queue), facts_(facts), hooks_(std::move(hooks)) {}
+    : queue_(queue), facts_(facts), hooks_(std::move(hooks)), keeper_(facts->directory, facts->keep, [this](const std::string& path) {
+        JsonWriter json;
+        json.String(path);
+        Emit("expire", 0, json.Take());
+      }) {}
 
 Writer::~Writer() { Join(); }
 
@@ -51,6 +56,7 @@ bool Writer::Prepare() {
   }
   RecoverDirectory(*facts_, stop_recovery_,
                    [this](const Status& status) { Emit("warning", 0, ErrorJson(status)); });
+  Sweep();
   const Status status = hooks_.on_ready();
   if (!status.ok()) Emit("startFailed", 0, ErrorJson(status));
   return status.ok();
@@ -72,6 +78,7 @@ void Writer::Run() {
         CheckFailure(open.recording.get());
       }
       SyncDue();
+      if (MonotonicNs() >= keeper_.due_ns()) Sweep();
       if (!running) break;
       pollfd bell = {queue_->bell.fd(), POLLIN, 0};
       if (poll(&bell, 1, TimeoutMs()) > 0) queue_->bell.Clear();
@@ -81,8 +88,12 @@ void Writer::Run() {
   Emit("closed", 0, "");
 }
 
+void Writer::Sweep() {
+  if (facts_->keep.any()) keeper_.Sweep(RealtimeNs());
+}
+
 int Writer::TimeoutMs() const {
-  int64_t next_ns = kNever;
+  int64_t next_ns = keeper_.due_ns();
   for (const auto& [handle, open] : open_) next_ns = std::min(next_ns, open.recording->sync_due_ns());
   if (next_ns == kNever) return -1;
   return static_cast<int>(std::max<int64_t>(0, (next_ns - MonotonicNs() + kNsPerMs - 1) / kNsPerMs));
@@ -178,6 +189,7 @@ void Writer::Finish(uint32_t handle, const TapSummary& summary) {
     Emit("failed", handle, ErrorJson(status.ok() ? recording->failure() : status));
   }
   open_.erase(it);
+  if (!dump) Sweep();
 }
 
 void Writer::Refuse(uint32_t handle, TapKind kind, const Status& status) {

@@ -44,6 +44,7 @@ class Writer {
   void Finish(uint32_t handle, const TapSummary& summary);
   void CheckFailure(Recording* recording);
   void SyncDue();
+  void Sweep();
   int TimeoutMs() const;
   void EndUnfinished();
   // What was asked for and never began.
@@ -62,6 +63,7 @@ class Writer {
     bool failure_told = false;
   };
   std::map<uint32_t, Open> open_;
+  Keeper keeper_;
 
   std::mutex registered_mutex_;  // between callers and this thread; the capture thread never sees it
   std::map<uint32_t, std::unique_ptr<Recording>> registered_;

@@ -4,8 +4,10 @@
 #include <linux/fs.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "base/time.h"
@@ -193,6 +195,20 @@ Status Directory::Sync() const {
   // Some file systems (over a network, in user space) cannot sync a directory; that is no fault of the file.
   if (errno == EINVAL || errno == ENOTSUP) return Status::Ok();
   return Status::Errno(CodeOfWriteError(errno), "cannot sync directory " + path_, "fsync", errno);
+}
+
+Status Directory::CheckFree(std::optional<uint64_t> least) const {
+  constexpr uint64_t kMiB = 1024 * 1024;
+  struct statvfs system;
+  // One that counts no blocks has no room that could be asked for.
+  if (least == 0 || fstatvfs(fd_.get(), &system) != 0 || system.f_blocks == 0) return Status::Ok();
+  const uint64_t wanted = least.value_or(std::min(256 * kMiB, uint64_t{system.f_blocks} * system.f_frsize / 20));
+  const uint64_t free = uint64_t{system.f_bavail} * system.f_frsize;
+  if (free >= wanted) return Status::Ok();
+  return {Code::kNoSpace,
+          "the file system of " + path_ + " has " + std::to_string(free / kMiB) + " MiB free, less than the " +
+              std::to_string(wanted / kMiB) + " MiB that are to stay (minFree); make room",
+          ENOSPC, nullptr};
 }
 
 void FinishRename(const std::string& final_path, const char* suffix) {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/fd.h"
@@ -67,6 +68,8 @@ class Directory {
   Status OpenOf(const std::string& path);
   // So that the names in it last.
   Status Sync() const;
+  // kNoSpace if its file system has less than `least` bytes free for this user; by default 256 MiB or 5 % of it, the smaller.
+  Status CheckFree(std::optional<uint64_t> least) const;
 
  private:
   std::string path_;

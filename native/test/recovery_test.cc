@@ -399,12 +399,13 @@ TEST(killed_while_the_report_was_written_it_is_written_again) {
 TEST(killed_behind_the_last_rename_nothing_is_left_to_do) {
   const TempDir dir;
   const std::string capture = Text(EncodePcap(SmallPackets(5)));
+  const std::string report = "{\"sha256\":\"" + Sha256Of(capture) + "\"}";
   WriteText(dir / "incident_a.pcap", capture);
-  WriteText(dir / "incident_a.json", "{\"as\":\"written\"}");
+  WriteText(dir / "incident_a.json", report);
   WriteText(dir / "incident_a.json.part", DraftText(dir, "a", 2));
   CHECK_EQ(Recover(dir), 0u);
   CHECK_EQ(ReadText(dir / "incident_a.pcap"), capture);
-  CHECK_EQ(ReadText(dir / "incident_a.json"), "{\"as\":\"written\"}");
+  CHECK_EQ(ReadText(dir / "incident_a.json"), report);
   CHECK_EQ(NamesIn(dir.path()).size(), 2u);
 }
 
@@ -413,7 +414,7 @@ TEST(a_file_with_both_names_loses_the_first) {
   const TempDir dir;
   const std::string capture = Text(EncodePcap(SmallPackets(5)));
   WriteText(dir / "incident_a.pcap", capture);
-  WriteText(dir / "incident_a.json", "{\"as\":\"written\"}");
+  WriteText(dir / "incident_a.json", "{\"sha256\":\"" + Sha256Of(capture) + "\"}");
   WriteText(dir / "incident_a.json.part", DraftText(dir, "a", 2));
   for (const auto& [final_name, part] : {std::pair("incident_a.pcap", "incident_a.pcap.part"),
                                          std::pair("incident_a.json", "incident_a.json.new")}) {

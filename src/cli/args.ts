@@ -24,6 +24,8 @@ interface WatchedArgs extends RecordArgs {
 export interface WatchArgs extends WatchedArgs {
   command: 'watch'
   device: string | undefined
+  /** ms; undefined: for good. */
+  keep: number | undefined
 }
 
 export interface ReplayArgs extends WatchedArgs {
@@ -85,7 +87,11 @@ const commands: Record<Exclude<Args['command'], 'help' | 'version'>, CommandSpec
   watch: {
     positional: { name: 'DEVICE', required: false },
     summary: 'keep the newest packets of a device; record an incident while traffic is above a threshold',
-    options: { ...thresholdOptions, ...recordOptions },
+    options: {
+      ...thresholdOptions,
+      keep: { value: '7d', help: 'remove finished incidents of the directory after this long (default: never)' },
+      ...recordOptions,
+    },
   },
   replay: {
     positional: { name: 'FILE', required: true },
@@ -137,7 +143,13 @@ export function parseCommandLine(argv: readonly string[]): Args {
 
   switch (word) {
     case 'watch':
-      return { command: word, device: positional, ...record, ...thresholds(word, values) }
+      return {
+        command: word,
+        device: positional,
+        keep: values.keep === undefined ? undefined : longEnough('--keep', values.keep),
+        ...record,
+        ...thresholds(word, values),
+      }
     case 'replay':
       return {
         command: word,
@@ -237,6 +249,12 @@ function wholeNumber(option: string, text: string): number {
     throw new UsageError(`${option} must be a whole number from 1, not ${quote(text)}; write ${option} 10000`)
   }
   return value
+}
+
+function longEnough(option: string, text: string): number {
+  const ms = positiveDuration(option, text)
+  if (ms < 1_000) throw new UsageError(`${option} must be a second or more, not ${quote(text)}; write ${option} 7d`)
+  return ms
 }
 
 function positiveDuration(option: string, text: string): number {

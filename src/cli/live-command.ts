@@ -16,7 +16,8 @@ const capPackets = 10_000
 export async function watchCommand(args: WatchArgs | ReplayArgs, output: Output, stop: AbortSignal): Promise<void> {
   const { directory, filter, format } = args
   const source = args.command === 'replay' ? { file: args.file, pace: args.pace } : { device: args.device }
-  const ring = new PcapRing({ ...source, directory, filter, format })
+  const keep = args.command === 'watch' && args.keep !== undefined ? { age: args.keep } : false
+  const ring = new PcapRing({ ...source, directory, filter, format, keep })
   const detector = new ThresholdDetector(args)
   let incident: Incident | null = null
 
@@ -118,6 +119,7 @@ function tell(ring: PcapRing, args: LiveArgs, output: Output): void {
   ring.on('freeze', ({ id, file }) => output.err(`incident ${id} began${file === null ? '' : `: ${printable(file)}`}`))
   ring.on('cap', ({ id }, reason) => output.err(`incident ${id} reached its cap: ${reason}`))
   ring.on('resolve', (_incident, report) => output.out(card(report, output)))
+  ring.on('expire', (file) => output.err(`removed: ${printable(file)}`))
   ring.on('down', (error) => output.err(`down: ${printable(error.message)}`))
   ring.on('up', () => output.err('up again'))
   ring.on('stats', (stats) => output.status(statusLine(ring, stats)))
@@ -169,6 +171,7 @@ function tellJson(ring: PcapRing, args: LiveArgs, output: Output): void {
   ring.on('flush', ({ id }, sections) => line('flush', { id, sections }))
   ring.on('cap', ({ id }, reason) => line('cap', { id, reason }))
   ring.on('resolve', (_incident, report) => line('resolve', report, report.resolvedAt))
+  ring.on('expire', (file) => line('expire', { file }))
   ring.on('down', (error) => line('down', plain(error)))
   ring.on('up', () => line('up', {}))
   ring.on('end', () => line('end', {}))

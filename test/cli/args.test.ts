@@ -19,11 +19,14 @@ test('every command with everything', (t) => {
       'udp port 53',
       '--format',
       'pcap',
+      '--keep',
+      '7d',
       '--json',
     ]),
     {
       command: 'watch',
       device: 'eth0',
+      keep: 7 * 86_400_000,
       directory: 'd',
       filter: 'udp port 53',
       format: 'pcap',
@@ -58,7 +61,14 @@ test('every command with everything', (t) => {
 })
 
 test('defaults', (t) => {
-  t.strictSame(parse('watch --pps 5'), { command: 'watch', device: undefined, ...record, pps: 5, bps: undefined })
+  t.strictSame(parse('watch --pps 5'), {
+    command: 'watch',
+    device: undefined,
+    keep: undefined,
+    ...record,
+    pps: 5,
+    bps: undefined,
+  })
   t.strictSame(parse('replay x --bps 5'), {
     command: 'replay',
     file: 'x',
@@ -106,7 +116,9 @@ test('wrong usage is one line that says what to write', (t) => {
     [['watch', '--bps=-5'], /write --bps 1000000000 or 1G/],
     [['watch', '--bps', '1e9'], /write --bps 1000000000 or 1G/],
     [['watch', '--pps', '1', '--json=yes'], /--json takes no value; write --json/],
-    [['watch', '--pps', '1', '--keep', '7d'], /watch has no option "--keep"; write one of: --pps, --bps, --dir/],
+    [['replay', 'x', '--pps', '1', '--keep', '7d'], /replay has no option "--keep"; write one of: --pace, --pps/],
+    [['watch', '--pps', '1', '--keep', '7'], /--keep must be a second or more, not "7"; write --keep 7d/],
+    [['watch', '--pps', '1', '--keep', 'long'], /--keep must be a duration above 0, not "long"/],
     [['watch', '--pps', '1', '-x'], /no option "-x"/],
     [['watch', '--pps', '1', '--toString'], /no option "--toString"/],
     [['report', 'x', '--html', 'y'], /report has no option "--html"; write one of: --json/],

@@ -28,6 +28,7 @@ const kinds: Record<Kind, string[]> = {
   flush: [],
   cap: ['capped'],
   resolve: ['done'],
+  expire: [],
   down: [],
   up: [],
   end: [],
@@ -78,7 +79,7 @@ async function life(
   ready = true
   if (kind === 'warning') ring.freeze({ id: 'taken' })
   if (kind === 'cap') ring.freeze({ id: 'capped', cap: { packets: 60 } })
-  if (kind === 'resolve') void ring.freeze({ id: 'done', resolution: { packets: 10 } }).resolve()
+  if (kind === 'resolve' || kind === 'expire') void ring.freeze({ id: 'done', resolution: { packets: 10 } }).resolve()
   if (kind === 'close') void ring.close()
   console.log('recording')
 }
@@ -87,6 +88,7 @@ async function endIn(t: Test, kind: Kind, act: Given['act']): Promise<void> {
   const taken = 'incident_taken.pcap'
   const directory = t.testdir(kind === 'warning' ? { [taken]: '' } : {})
   const options: PcapRingOptions = { directory, statsInterval: 50, ring: { packets: 50 } }
+  if (kind === 'expire') options.keep = { age: '1s' }
   const pair = makePair(t)
   if (kind === 'end') {
     options.file = join(scratch(t), 'x.pcap')

@@ -82,3 +82,23 @@ for (const apart of [4, 12]) {
     t.ok(absorbed <= 2, `${absorbed} of 20 with a burst of the calm in front`)
   })
 }
+
+// A burst that is suspected, and a flood that begins slowly before that suspicion is judged: its first packet is looked for
+// as far behind the burst as that may be.
+for (const calm of [50, 1_000]) {
+  test(`a flood on ${calm} pps that begins slowly right behind a burst`, async (t) => {
+    for (const before of [0.002, 0.03, 0.08]) {
+      for (const packets of [96, 160]) {
+        const from = calmFor + 0.05
+        const burst = Array.from({ length: 50 }, (_, i) => (from - before) * 1e6 + i)
+        const times = [...arrivals({ pps: calm, for: from + 0.32 }), ...burst].sort((a, b) => a - b)
+        const recording = recordingOfStreams({ times, size: 64 }, { times: slowly(from, 10, packets), size: 64 })
+        const { reports } = await frozenAt(t, recording, [from + 0.2], { cap, statsInterval })
+        const [report] = reports as [IncidentReport]
+        const opens = opening(report, recording)
+        const what = `${packets} slow ones ${before * 1_000} ms behind it`
+        t.ok(opens.flood < 100, `${what}: the onset opens with ${opens.calm} of the calm, then number ${opens.flood}`)
+      }
+    }
+  })
+}

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "base/time.h"
+
+namespace pcap_ring {
+
+// How long, and how much of them, finished incidents are kept.
+struct KeepLimits {
+  std::optional<int64_t> age_ns;    // since they were finished
+  std::optional<uint64_t> bytes;  // of captures and reports together
+
+  bool any() const { return age_ns.has_value() || bytes.has_value(); }
+};
+
+// Removes finished incidents that are beyond the limits, the oldest first: the capture, then its report. Of the files in the
+// directory only those that a report of ours names, this user's own; never one that somebody has locked (a writer, a reader
+// with flock), or whose incident has a part yet. Several processes may do so in one directory. When an incident was
+// finished is the report's time of modification: what a report says of its time is the packets' own, in a replay of years ago.
+// The writer's thread.
+class Keeper {
+ public:
+  // Called for each incident that was removed, with the path of its capture; of its report where there was no capture.
+  using Removed = std::function<void(const std::string& path)>;
+
+  Keeper(std::string directory, KeepLimits limits, Removed removed);
+
+  void Sweep(int64_t now_ns);
+  // Monotonic: when to look again although nothing was finished; kNever where nothing grows old.
+  int64_t due_ns() const { return due_ns_; }
+
+ private:
+  // A file as it was when it was looked at.
+  struct Seen {
+    dev_t device = 0;
+    ino_t inode = 0;
+    int64_t modified_ns = 0;
+    uint64_t size = 0;
+    bool operator==(const Seen&) const = default;
+  };
+  struct Incident {
+    Seen report;
+    bool ours = false;         // the report is one of ours, about this incident
+    std::string capture;       // the path; "": it has none
+    uint64_t capture_bytes = 0;
+  };
+
+  static std::optional<Seen> Look(int fd);
+  void LookAround();
+  Incident Read(const std::string& id, const std::string& path) const;
+  uint64_t BytesOf(const Incident& incident) const;
+  bool Remove(const std::string& id, const Incident& incident) const;
+
+  const std::string directory_;
+  const KeepLimits limits_;
+  const Removed removed_;
+  std::map<std::string, Incident> incidents_;  // by id, so that a report is read once
+  int64_t due_ns_ = kNever;
+};
+
+}  // namespace pcap_ring

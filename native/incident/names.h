@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace pcap_ring {
+
+// An incident's files, without what tells one from the other.
+inline std::string IncidentName(const std::string& id) { return "incident_" + id; }
+
+// Of a file of that name and end; "": it is none.
+inline std::string IncidentIdOf(std::string_view name, std::string_view end) {
+  constexpr std::string_view kPrefix = "incident_";
+  if (!name.starts_with(kPrefix) || !name.ends_with(end) || name.size() <= kPrefix.size() + end.size()) return "";
+  return std::string(name.substr(kPrefix.size(), name.size() - kPrefix.size() - end.size()));
+}
+
+}  // namespace pcap_ring
