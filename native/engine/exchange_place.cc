@@ -21,7 +21,7 @@ struct Moment {
 
 }  // namespace
 
-int64_t PlaceOfExchange(const ExchangeOfPrograms& exchange, std::span<const int64_t> stamps, int64_t previous_ns) {
+int64_t PlaceOfExchange(const ExchangeOfPrograms& exchange, std::span<const int64_t> stamps, const CameBefore& before) {
   const auto [begin_ns, end_ns, ratio] = exchange;
   const auto first_from = [&](int64_t time_ns) {
     const auto at = std::find_if(stamps.begin(), stamps.end(), [&](int64_t stamp) { return stamp >= time_ns; });
@@ -32,15 +32,22 @@ int64_t PlaceOfExchange(const ExchangeOfPrograms& exchange, std::span<const int6
   if (begin >= end || ratio == 1) return end_ns;
   const size_t first = begin - std::min(begin, kAround);
   const auto seen = stamps.subspan(first, std::min(stamps.size(), end + kAround) - first);
-  const auto count = static_cast<double>(seen.size());
-  const int64_t from_ns = std::min(first > 0 ? stamps[first - 1] : previous_ns, seen.front());
+  const int64_t from_ns = std::min(first > 0 ? stamps[first - 1] : before.last_ns, seen.front());
+  // Of what came before these, as many as are looked at.
+  const double weight =
+      first > 0 || before.packets == 0
+          ? 0
+          : std::min(1.0, static_cast<double>(kAround - begin) / static_cast<double>(before.packets));
+  const double earlier_ns = 1 + weight * static_cast<double>(std::max<int64_t>(0, before.span_ns));
+  const double count = static_cast<double>(seen.size()) + weight * static_cast<double>(before.packets);
   const int64_t to_ns = *std::max_element(seen.begin(), seen.end());
   const int64_t call_end_ns = std::min(end_ns, to_ns);
 
   // Between two packets, with so many behind it: the likelihood's logarithm, integrated from one to the other.
   const auto score = [&](size_t behind, int64_t earliest_ns, int64_t latest_ns) {
     const int64_t edge_ns = ratio > 1 ? latest_ns : earliest_ns;  // where it is the most likely
-    const double exposure = 1 + static_cast<double>(edge_ns - from_ns) + ratio * static_cast<double>(to_ns - edge_ns);
+    const double exposure =
+        earlier_ns + static_cast<double>(edge_ns - from_ns) + ratio * static_cast<double>(to_ns - edge_ns);
     const double width = exposure / (count * std::abs(ratio - 1));
     const double room = -std::expm1(-static_cast<double>(latest_ns - earliest_ns) / width) * width;
     return static_cast<double>(behind) * std::log(ratio) - count * std::log(exposure) +
@@ -58,10 +65,12 @@ int64_t PlaceOfExchange(const ExchangeOfPrograms& exchange, std::span<const int6
     moments.push_back({end_ns, score(first + seen.size() - end, before_ns, std::max(before_ns, end_ns))});
   } else {
     // Not all of the call is to be seen here: it is behind these as likely as among them.
-    moments.push_back({end_ns, -count * std::log(1 + static_cast<double>(to_ns - from_ns))});
+    moments.push_back({end_ns, -count * std::log(earlier_ns + static_cast<double>(to_ns - from_ns))});
   }
   double least = -INFINITY;
   for (const Moment& moment : moments) least = std::max(least, moment.score - kNearlyAsLikely);
+  // More of the call is still to be seen.
+  if (end == stamps.size() && moments.back().score >= least) return end_ns;
   const auto likely = [&](const Moment& moment) { return moment.score >= least; };
   return ratio > 1 ? std::find_if(moments.rbegin(), moments.rend(), likely)->place_ns
                    : std::find_if(moments.begin(), moments.end(), likely)->place_ns;

@@ -17,9 +17,14 @@ struct ExchangeOfPrograms {
 // change of its rate, the prior even over the call); of those that are nearly as likely the one that takes fewer packets for
 // kept whole, where they are.
 //
-// `stamps` are those of packets in the order in which they passed, around the call or of a part of it; `previous_ns` of the
-// one before them. Returns the stamp of the first packet behind the exchange, as the first that is stamped so late; `end_ns`
+// `stamps` are those of packets in the order in which they passed, around the call or of a part of it; `before` is what came
+// right before them. Returns the stamp of the first packet behind the exchange, as the first that is stamped so late; `end_ns`
 // where it is not among these.
-int64_t PlaceOfExchange(const ExchangeOfPrograms& exchange, std::span<const int64_t> stamps, int64_t previous_ns);
+struct CameBefore {
+  int64_t last_ns = 0;  // the last packet's stamp
+  uint64_t packets = 0;
+  int64_t span_ns = 0;  // so many in this time
+};
+int64_t PlaceOfExchange(const ExchangeOfPrograms& exchange, std::span<const int64_t> stamps, const CameBefore& before);
 
 }  // namespace pcap_ring

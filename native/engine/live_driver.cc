@@ -6,8 +6,6 @@
 #include <span>
 #include <utility>
 
-#include "engine/exchange_place.h"
-
 namespace pcap_ring {
 namespace {
 
@@ -158,16 +156,17 @@ void LiveDriver::FindStepsInBlock() {
     const auto end = std::find_if(stamps.begin(), stamps.end(), [&](int64_t stamp) { return stamp >= time_ns; });
     return static_cast<size_t>(end - stamps.begin());
   };
-  int64_t previous_ns = pipeline_->newest_ns();
+  CameBefore before = before_;
   uint32_t one_of = pipeline_->totals().one_of();
   for (size_t i = 0; i < steps_.size() && !stamps.empty(); ++i) {
     SamplingStep& step = steps_[i];
     const int64_t next_ns = i + 1 < steps_.size() ? steps_[i + 1].exchange.begin_ns : kNever;
     step.place_ns =
         PlaceOfExchange({step.exchange.begin_ns, step.exchange.end_ns, static_cast<double>(one_of) / step.exchange.one_of},
-                        stamps.first(up_to(next_ns)), previous_ns);
+                        stamps.first(up_to(next_ns)), before);
     const size_t placed = up_to(step.place_ns);
-    if (placed > 0) previous_ns = stamps[placed - 1];
+    // Of the packets behind it nothing is known yet.
+    if (placed < stamps.size()) before = {placed > 0 ? stamps[placed - 1] : before.last_ns, 0, 0};
     stamps = stamps.subspan(placed);
     one_of = step.exchange.one_of;
   }
@@ -192,13 +191,20 @@ void LiveDriver::OnPacket(const Packet& packet) {
 }
 
 void LiveDriver::OnBlock(uintptr_t slot, uint32_t packets) {
+  packets_in_block_ = packets;
   pipeline_->loss()->PlaceBySlot(pipeline_->position(), slot);
   TakeExchanges();
   if (!steps_.empty()) FindStepsInBlock();
   pipeline_->BeginBlock(packets);
 }
 
-void LiveDriver::OnBlockEnd() { pipeline_->EndBlock(); }
+void LiveDriver::OnBlockEnd() {
+  pipeline_->EndBlock();
+  const int64_t last_ns = pipeline_->newest_ns();
+  if (last_ns == INT64_MIN) return;
+  before_ = before_.packets == 0 ? CameBefore{last_ns, 1, 0}
+                                 : CameBefore{last_ns, packets_in_block_, last_ns - before_.last_ns};
+}
 
 void LiveDriver::OnDrops(uint32_t packets, uintptr_t slot, int64_t before_ns) {
   if (slot != 0) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/context.h"
+#include "engine/exchange_place.h"
 #include "engine/pipeline.h"
 #include "engine/sampling_governor.h"
 #include "engine/stats_keeper.h"
@@ -89,6 +90,8 @@ class LiveDriver : private LiveSource::Sink {
   int64_t stepped_ns_ = 0;  // monotonic: the last of them
   uint32_t exchanges_ = 0;  // of the sampler's, seen
   std::vector<int64_t> stamps_;  // of a block
+  uint32_t packets_in_block_ = 0;
+  CameBefore before_;  // the block before
   int64_t next_steering_ns_ = 0;  // monotonic
   bool heeding_ = false;  // the suspicion that there is: every packet is kept
   int64_t next_heeding_ns_ = 0;  // monotonic; a bucket, as in OnsetWatch

@@ -1,5 +1,6 @@
 // What stays free on the file system: with less, no incident begins or goes on, and the ring does.
 
+import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
@@ -32,11 +33,14 @@ test('an incident ends when less is free, and the next is fine once there is mor
   const ring = ringOf(t, { file, directory, minFree: 4 * miB })
   const incidents: Incident[] = []
   let interval = 0
-  ring.on('stats', () => {
+  const warned = once(ring, 'warning')
+  // The replay waits for what is returned: until the writer has come so far.
+  ring.on('stats', async () => {
     interval += 1
     if (interval === 2) incidents.push(ring.freeze({ id: 'a' }))
+    if (interval === 4) await incidents[0]?.flushed
     if (interval === 6) fill(3.9 * miB)
-    if (interval === 12) empty()
+    if (interval === 12) await warned.then(empty)
     if (interval === 14) incidents.push(ring.freeze({ id: 'b' }))
   })
   const { warnings } = await replay(ring)
@@ -69,9 +73,10 @@ test('0: until it is full', { skip: noTmpfs }, async (t) => {
   const ring = ringOf(t, { file, directory, minFree: 0 })
   let incident: Incident | undefined
   let interval = 0
-  ring.on('stats', () => {
+  ring.on('stats', async () => {
     interval += 1
     if (interval === 2) incident = ring.freeze({ id: 'a' })
+    if (interval === 4) await incident?.flushed
     if (interval === 6) fill(0)
   })
   const { warnings } = await replay(ring)

@@ -28,7 +28,12 @@ export function makeTmpfs(t: { teardown(fn: () => unknown): void }, bytes: numbe
     directory,
     fill(free) {
       const { bavail, bsize } = statfsSync(directory)
-      writeFileSync(filler, Buffer.alloc(Math.max(0, bavail * bsize - free)))
+      try {
+        writeFileSync(filler, Buffer.alloc(Math.max(0, bavail * bsize - free)))
+      } catch (error) {
+        // Somebody else wrote meanwhile: then it is full.
+        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+      }
     },
     empty: () => unlinkSync(filler),
   }
