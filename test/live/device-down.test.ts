@@ -239,7 +239,7 @@ test('renamed while it is up, and another made under its name', { skip }, async 
   await send(t, pair.there, { count: 1_000, first: 10_000 }).sent
   t.same(numbers(await freeze(host)), range(0, 100))
 
-  sh('ip', '-n', here.name, 'link', 'add', here.device, 'type', 'dummy')
+  sh('ip', '-n', here.name, 'link', 'add', here.device, 'type', 'veth', 'peer', 'name', 'peer0')
   t.ok((await load(host)) < 0.3, 'no spinning')
   t.same(
     await host.call<State, string[]>(({ state }) => state.events),
