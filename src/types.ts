@@ -38,7 +38,6 @@ export interface CapOptions {
   duration?: Duration | undefined
 }
 
-/** What is still recorded after `resolve()`, inside the cap, whichever ends first. */
 /** Which finished incidents go. Either bound, or both. */
 export interface KeepOptions {
   /** For how long after it was finished, 1 s or more. */
@@ -47,6 +46,7 @@ export interface KeepOptions {
   bytes?: number | undefined
 }
 
+/** What is still recorded after `resolve()`, inside the cap, whichever ends first. */
 export interface ResolutionOptions {
   /**
    * 0: no resolution section, `resolve()` ends at once.

@@ -25,27 +25,30 @@ class Input {
  public:
   Input(int fd, const std::atomic<bool>& stop) : fd_(fd), stop_(stop) {}
 
-  bool Read(void* to, size_t size) {
+  bool Read(void* to, size_t size) { return ReadUpTo(to, size) == size; }
+  // How much was there.
+  size_t ReadUpTo(void* to, size_t size) {
     auto* at = static_cast<uint8_t*>(to);
-    while (size > 0) {
+    size_t left = size;
+    while (left > 0) {
       if (begin_ == end_) {
-        if (stop_.load(std::memory_order_relaxed)) return false;
+        if (stop_.load(std::memory_order_relaxed)) break;
         const ssize_t got = pread(fd_, buffer_.data(), buffer_.size(), offset_);
         if (got < 0 && errno == EINTR) continue;
         ended_ = got == 0;
         if (got < 0) error_ = Status::Errno(Code::kWrite, "cannot read the capture", "pread");
-        if (got <= 0) return false;
+        if (got <= 0) break;
         offset_ += got;
         begin_ = 0;
         end_ = static_cast<size_t>(got);
       }
-      const size_t piece = std::min(size, end_ - begin_);
+      const size_t piece = std::min(left, end_ - begin_);
       std::memcpy(at, buffer_.data() + begin_, piece);
       begin_ += piece;
       at += piece;
-      size -= piece;
+      left -= piece;
     }
-    return true;
+    return size - left;
   }
   // The last Read failed because the file ends there.
   bool ended() const { return ended_; }
@@ -116,8 +119,9 @@ bool Blank(const PcapRecordHeader& record) {
 
 void ScanPcap(Input* input, Finds* finds) {
   PcapFileHeader header;
-  if (!input->Read(&header, sizeof header)) {
-    finds->scan()->begun = input->ended();
+  if (const size_t size = input->ReadUpTo(&header, sizeof header); size < sizeof header) {
+    const auto begins = [&](uint32_t magic) { return std::memcmp(&header, &magic, std::min(size, sizeof magic)) == 0; };
+    finds->scan()->begun = input->ended() && (begins(kPcapMagicMicro) || begins(kPcapMagicNano));
     return;
   }
   if (header.magic != kPcapMagicMicro && header.magic != kPcapMagicNano) return;

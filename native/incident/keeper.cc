@@ -23,9 +23,11 @@ namespace {
 constexpr int64_t kLateness = 20;
 constexpr int64_t kLongestNs = 60 * kNsPerSec;
 constexpr int64_t kShortestNs = 100 * kNsPerMs;
+// At once, as other incidents are recorded meanwhile.
+constexpr int kMostAtOnce = 16;
 
-UniqueFd OpenFile(const std::string& path) {
-  return UniqueFd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+UniqueFd OpenFile(const std::string& path, int access) {
+  return UniqueFd(::open(path.c_str(), access | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
 }
 
 // Whether the name still leads to the file that is held open.
@@ -67,22 +69,28 @@ std::optional<Told> ReadReport(const std::string& text, const std::string& id) {
 
 }  // namespace
 
-Keeper::Keeper(std::string directory, KeepLimits limits, Removed removed)
-    : directory_(std::move(directory)), limits_(limits), removed_(std::move(removed)) {}
+Keeper::Keeper(std::string directory, KeepLimits limits, Hooks hooks)
+    : directory_(std::move(directory)), limits_(limits), hooks_(std::move(hooks)) {}
+
+Keeper::Seen Keeper::SeenAs(const struct stat& found) {
+  // A time that nanoseconds cannot count is one far off.
+  constexpr int64_t kFarthest = INT64_MAX / kNsPerSec / 4;
+  const int64_t seconds = std::clamp<int64_t>(found.st_mtim.tv_sec, -kFarthest, kFarthest);
+  return {found.st_dev, found.st_ino, seconds * kNsPerSec + found.st_mtim.tv_nsec, static_cast<uint64_t>(found.st_size)};
+}
 
 // A regular file of this user's own, under one name.
 std::optional<Keeper::Seen> Keeper::Look(int fd) {
   struct stat found;
   if (fd < 0 || fstat(fd, &found) != 0) return std::nullopt;
   if (!S_ISREG(found.st_mode) || found.st_uid != geteuid() || found.st_nlink != 1) return std::nullopt;
-  return Seen{found.st_dev, found.st_ino, found.st_mtim.tv_sec * kNsPerSec + found.st_mtim.tv_nsec,
-              static_cast<uint64_t>(found.st_size)};
+  return SeenAs(found);
 }
 
 Keeper::Incident Keeper::Read(const std::string& id, const std::string& path) const {
   constexpr uint64_t kLargestReport = 16 * 1024 * 1024;
   Incident incident;
-  const UniqueFd report = OpenFile(path);
+  const UniqueFd report = OpenFile(path, O_RDONLY);
   const auto seen = Look(report.get());
   if (!seen || seen->size > kLargestReport) return incident;
   incident.report = *seen;
@@ -97,30 +105,40 @@ Keeper::Incident Keeper::Read(const std::string& id, const std::string& path) co
   return incident;
 }
 
-void Keeper::LookAround() {
+void Keeper::LookAround(const std::atomic<bool>& stop) {
   std::map<std::string, Incident> found;
   DIR* const open = opendir(directory_.c_str());
   if (open == nullptr) return;
-  while (const dirent* entry = readdir(open)) {
+  for (const dirent* entry = readdir(open); entry != nullptr && !stop.load(std::memory_order_relaxed); entry = readdir(open)) {
     const std::string id = IncidentIdOf(entry->d_name, ".json");
     if (id.empty()) continue;
     const std::string path = directory_ + "/" + entry->d_name;
     const auto known = incidents_.find(id);
     struct stat now;
-    const bool same = known != incidents_.end() && lstat(path.c_str(), &now) == 0 &&
-                      known->second.report == Seen{now.st_dev, now.st_ino, now.st_mtim.tv_sec * kNsPerSec + now.st_mtim.tv_nsec,
-                                                   static_cast<uint64_t>(now.st_size)};
+    const bool same = known != incidents_.end() && lstat(path.c_str(), &now) == 0 && known->second.report == SeenAs(now);
     found.emplace(id, same ? known->second : Read(id, path));
   }
   closedir(open);
   incidents_ = std::move(found);
 }
 
-uint64_t Keeper::BytesOf(const Incident& incident) const { return incident.report.size + incident.capture_bytes; }
+// On the disk: a capture may have been moved elsewhere.
+uint64_t Keeper::BytesOf(const Incident& incident) const {
+  struct stat capture;
+  const bool there = !incident.capture.empty() && lstat(incident.capture.c_str(), &capture) == 0;
+  return incident.report.size + (there ? static_cast<uint64_t>(capture.st_size) : 0);
+}
 
-void Keeper::Sweep(int64_t now_ns) {
+void Keeper::Sweep(int64_t now_ns, const std::atomic<bool>& stop) {
   if (limits_.age_ns) due_ns_ = MonotonicNs() + std::clamp(*limits_.age_ns / kLateness, kShortestNs, kLongestNs);
-  LookAround();
+  // One process at a time, as two that see the same excess would remove twice as much. Where directories cannot be locked
+  // (file systems over a network), each for itself.
+  const UniqueFd directory(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.valid() && flock(directory.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    due_ns_ = MonotonicNs() + kShortestNs;
+    return;
+  }
+  LookAround(stop);
   uint64_t bytes = 0;
   std::vector<std::pair<int64_t, std::string>> oldest_first;
   for (const auto& [id, incident] : incidents_) {
@@ -129,39 +147,60 @@ void Keeper::Sweep(int64_t now_ns) {
     oldest_first.emplace_back(incident.report.modified_ns, id);
   }
   std::sort(oldest_first.begin(), oldest_first.end());
+  int removed = 0;
   for (const auto& [finished_ns, id] : oldest_first) {
     const bool too_old = limits_.age_ns && now_ns - finished_ns > *limits_.age_ns;
     const bool too_much = limits_.bytes && bytes > *limits_.bytes;
-    if (!too_old && !too_much) break;
-    const Incident incident = incidents_[id];
-    if (!Remove(id, incident)) continue;
+    if ((!too_old && !too_much) || stop.load(std::memory_order_relaxed)) break;
+    if (removed == kMostAtOnce) {
+      due_ns_ = MonotonicNs();
+      break;
+    }
+    Incident& incident = incidents_[id];
+    const std::string path = incident.capture.empty() ? directory_ + "/" + IncidentName(id) + ".json" : incident.capture;
+    // What cannot go is not paid for by others.
     bytes -= BytesOf(incident);
-    incidents_.erase(id);
-    removed_(incident.capture.empty() ? directory_ + "/" + IncidentName(id) + ".json" : incident.capture);
+    const Outcome outcome = Remove(id, incident);
+    if (outcome == Outcome::kRemoved) {
+      ++removed;
+      hooks_.removed(path);
+    } else if (outcome == Outcome::kFailed && !std::exchange(incident.told, true)) {
+      hooks_.failed(Status::Errno(Code::kWrite, "cannot remove " + path + ", which is beyond keep", "unlink", errno));
+    }
   }
 }
 
-// Killed in between, it leaves a report whose capture is gone, which goes the next time.
-bool Keeper::Remove(const std::string& id, const Incident& incident) const {
+// Killed in between, it leaves a report whose capture is gone, which goes the next time. kFailed: errno says why.
+Keeper::Outcome Keeper::Remove(const std::string& id, const Incident& incident) const {
   const std::string stem = directory_ + "/" + IncidentName(id);
   for (const char* part : {".pcap.part", ".pcapng.part", ".json.part", ".json.new"}) {
-    if (access((stem + part).c_str(), F_OK) == 0) return false;
+    if (access((stem + part).c_str(), F_OK) == 0) return Outcome::kHeld;
   }
-  const std::string report_path = stem + ".json";
-  const UniqueFd report = OpenFile(report_path);
-  if (Look(report.get()) != incident.report || flock(report.get(), LOCK_EX | LOCK_NB) != 0) return false;
+  // For writing, as file systems over a network lock no other; none is written to.
+  const auto open = [](const std::string& path, UniqueFd* fd) {
+    *fd = OpenFile(path, O_RDWR);
+    return fd->valid() || errno == ENOENT || errno == ELOOP;
+  };
+  const auto lock = [](int fd) { return flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK; };
+  UniqueFd report;
+  if (!open(stem + ".json", &report)) return Outcome::kFailed;
+  if (Look(report.get()) != incident.report || !lock(report.get())) return Outcome::kHeld;
+  bool removed = false;
   if (!incident.capture.empty()) {
-    const UniqueFd capture = OpenFile(incident.capture);
+    UniqueFd capture;
+    if (!open(incident.capture, &capture)) return Outcome::kFailed;
     if (capture.valid()) {
-      const auto seen = Look(capture.get());
       // Of another size, it is not the one that the report tells of.
-      if (!seen || seen->size != incident.capture_bytes || flock(capture.get(), LOCK_EX | LOCK_NB) != 0) return false;
-      if (!StillNamed(incident.capture, capture.get()) || unlink(incident.capture.c_str()) != 0) return false;
-    } else if (errno != ENOENT) {
-      return false;
+      const auto seen = Look(capture.get());
+      if (!seen || seen->size != incident.capture_bytes || !lock(capture.get())) return Outcome::kHeld;
+      if (!StillNamed(incident.capture, capture.get())) return Outcome::kHeld;
+      if (unlink(incident.capture.c_str()) != 0) return Outcome::kFailed;
+      removed = true;
     }
   }
-  return StillNamed(report_path, report.get()) && unlink(report_path.c_str()) == 0;
+  if (!StillNamed(stem + ".json", report.get())) return removed ? Outcome::kRemoved : Outcome::kHeld;
+  if (unlink((stem + ".json").c_str()) != 0 && !removed) return Outcome::kFailed;
+  return Outcome::kRemoved;
 }
 
 }  // namespace pcap_ring

@@ -200,11 +200,12 @@ Status Recording::Finish(const TapSummary& summary, std::string* report) {
       return status;
     }
   }
-  // Of a report that could not be written a recovery will make another.
-  if (report_.open()) draft_.Discard();
   if (Status status = directory_.Sync(); !status.ok()) {
     Fail(std::move(status));
     if (WantsReport()) *report = ReportText(summary);
+  } else if (report_.open()) {
+    // Not before the names are on the disk. Of a report that could not be written a recovery will make another.
+    draft_.Discard();
   }
   file_.Close();
   draft_.Close();

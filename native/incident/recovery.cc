@@ -77,12 +77,13 @@ class Leftover {
   std::string ReportPath() const { return stem_ + ".json"; }
   Status RecoverPart(FileFormat format);
   Status RecoverDraft();
+  Status ReportFinal(FileFormat format, bool reported);
   Status ReadDraft();
   void DropReport();
   CaptureScan Scan(int fd, FileFormat format) const;
   Draft DraftFrom(const CaptureScan& scan, FileFormat format) const;
   Status MakeReport(const std::string& path, FileFormat format, const CaptureScan* scan);
-  Status TellsOf(const CaptureScan& scan) const;
+  Status TellsOf(const std::string& what) const;
   Status SyncNames() const;
 
   const RingFacts& facts_;
@@ -92,6 +93,7 @@ class Leftover {
   PartFile draft_file_;
   std::optional<Draft> draft_;
   bool draft_begun_ = false;
+  Status not_believed_;  // a draft that is not as a writer of ours leaves it
 };
 
 Status Leftover::Recover() {
@@ -102,7 +104,10 @@ Status Leftover::Recover() {
     any = true;
     if (Status status = RecoverPart(format); !status.ok()) return status;
   }
-  return any ? Status::Ok() : RecoverDraft();
+  if (!any) {
+    if (Status status = RecoverDraft(); !status.ok()) return status;
+  }
+  return not_believed_;
 }
 
 // Nothing of a report that a dead writer was writing is of use: the draft is there as long as that has no name.
@@ -116,8 +121,12 @@ void Leftover::DropReport() {
 Status Leftover::ReadDraft() {
   draft_.reset();
   Status status = draft_file_.Adopt(ReportPath());
-  const bool none = status.error_number == ENOENT || status.error_number == ELOOP || status.error_number == 0;
-  if (!status.ok()) return none ? Status::Ok() : status;
+  if (!status.ok() && status.error_number == ENOENT) return Status::Ok();
+  if (!status.ok() && (status.error_number == ELOOP || status.error_number == 0)) {
+    not_believed_ = status;
+    return Status::Ok();
+  }
+  if (!status.ok()) return status;
   std::string text;
   status = ReadAll(draft_file_.fd(), &text);
   if (status.ok()) draft_ = Draft::Decode(text);
@@ -186,16 +195,18 @@ Status Leftover::MakeReport(const std::string& path, FileFormat format, const Ca
   return status;
 }
 
-// Whether the report under its final name is about just these bytes.
-Status Leftover::TellsOf(const CaptureScan& scan) const {
+// Whether the report under its final name, if it is one of ours, says so. As ReportJson writes it: within a string there would
+// be a backslash before each quotation mark.
+Status Leftover::TellsOf(const std::string& what) const {
   const UniqueFd fd(::open(ReportPath().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   std::string text;
   if (!fd.valid()) return Status::Errno(Code::kWrite, "cannot read " + ReportPath(), "open", errno);
   if (Status status = ReadAll(fd.get(), &text); !status.ok()) return status;
-  // As ReportJson writes it. Within a string there would be a backslash before each quotation mark.
-  if (text.find("\"sha256\":\"" + scan.sha256 + "\"") != std::string::npos) return Status::Ok();
-  return Status::Error(Code::kFileExists, ReportPath() + " is not about the capture that is left of its incident; move one of them");
+  if (IsOurs(fd.get()) && text.find(what) != std::string::npos) return Status::Ok();
+  return Status::Error(Code::kFileExists, ReportPath() + " is not about what is left of its incident; move it");
 }
+
+std::string DigestIn(const CaptureScan& scan) { return "\"sha256\":\"" + scan.sha256 + "\""; }
 
 Status Leftover::SyncNames() const {
   Directory directory;
@@ -228,10 +239,11 @@ Status Leftover::RecoverPart(FileFormat format) {
   if (Status status = capture.Truncate(scan.bytes); !status.ok()) return status;
   if (Status status = capture.Sync(); !status.ok()) return status;
   // A report under its final name is whole: its writer died between the two renames.
-  if (Status status = Exists(ReportPath()) ? TellsOf(scan) : MakeReport(path, format, &scan); !status.ok()) return status;
+  if (Status status = Exists(ReportPath()) ? TellsOf(DigestIn(scan)) : MakeReport(path, format, &scan); !status.ok()) return status;
   if (Status status = capture.Publish(); !status.ok()) return status;
+  if (Status status = SyncNames(); !status.ok()) return status;
   draft_file_.Discard();
-  return SyncNames();
+  return Status::Ok();
 }
 
 // A draft, or a part of a report, without a part of a capture.
@@ -245,23 +257,35 @@ Status Leftover::RecoverDraft() {
     return Status::Ok();
   }
   const bool reported = Exists(ReportPath());
-  Status status;
-  if (draft_->mode == Mode::kStatistics && !reported) status = MakeReport("", facts_.format, nullptr);
-  // Of a capture: its report could not be written, or was taken away.
-  for (const FileFormat format : kFormats) {
-    const UniqueFd capture(::open(PathOf(format).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    if (!capture.valid()) continue;
-    const CaptureScan scan = Scan(capture.get(), format);
-    if (stop_.load(std::memory_order_relaxed)) return Status::Ok();
-    struct stat held;
-    const bool whole = fstat(capture.get(), &held) == 0 && static_cast<uint64_t>(held.st_size) == scan.bytes;
-    if (!scan.error.ok()) return scan.error;
-    if (!whole) return Status::Error(Code::kBadFile, PathOf(format) + " is not as its writer left it, and gets no report");
-    status = reported ? TellsOf(scan) : MakeReport(PathOf(format), format, &scan);
+  if (draft_->mode == Mode::kStatistics) {
+    Status status = reported ? TellsOf(draft_->head) : MakeReport("", facts_.format, nullptr);
+    if (!status.ok()) return status;
+  } else {
+    for (const FileFormat format : kFormats) {
+      if (Status status = ReportFinal(format, reported); !status.ok()) return status;
+    }
   }
-  if (!status.ok()) return status;
+  if (stop_.load(std::memory_order_relaxed)) return Status::Ok();
+  if (Status status = SyncNames(); !status.ok()) return status;
   draft_file_.Discard();
-  return SyncNames();
+  return Status::Ok();
+}
+
+// Of a capture under its final name: its report could not be written, or was taken away.
+Status Leftover::ReportFinal(FileFormat format, bool reported) {
+  const std::string path = PathOf(format);
+  const UniqueFd capture(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!capture.valid() && errno == ENOENT) return Status::Ok();
+  if (!capture.valid()) return Status::Errno(Code::kWrite, "cannot read " + path, "open", errno);
+  const CaptureScan scan = Scan(capture.get(), format);
+  if (stop_.load(std::memory_order_relaxed)) return Status::Ok();
+  if (!scan.error.ok()) return scan.error;
+  struct stat held;
+  const bool whole = fstat(capture.get(), &held) == 0 && static_cast<uint64_t>(held.st_size) == scan.bytes;
+  if (!whole || !IsOurs(capture.get())) {
+    return Status::Error(Code::kBadFile, path + " is not as its writer left it, and gets no report");
+  }
+  return reported ? TellsOf(DigestIn(scan)) : MakeReport(path, format, &scan);
 }
 
 }  // namespace

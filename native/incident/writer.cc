@@ -17,10 +17,14 @@ constexpr int kMostBeforeLook = 64;
 }  // namespace
 
 Writer::Writer(TapQueue* queue, const RingFacts* facts, Hooks hooks)
-    : queue_(queue), facts_(facts), hooks_(std::move(hooks)), keeper_(facts->directory, facts->keep, [this](const std::string& path) {
-        JsonWriter json;
-        json.String(path);
-        Emit("expire", 0, json.Take());
+    : queue_(queue), facts_(facts), hooks_(std::move(hooks)), keeper_(facts->directory, facts->keep, {
+        .removed =
+            [this](const std::string& path) {
+              JsonWriter json;
+              json.String(path);
+              Emit("expire", 0, json.Take());
+            },
+        .failed = [this](const Status& status) { Emit("warning", 0, ErrorJson(status)); },
       }) {}
 
 Writer::~Writer() { Join(); }
@@ -89,7 +93,7 @@ void Writer::Run() {
 }
 
 void Writer::Sweep() {
-  if (facts_->keep.any()) keeper_.Sweep(RealtimeNs());
+  if (facts_->keep.any()) keeper_.Sweep(RealtimeNs(), stop_recovery_);
 }
 
 int Writer::TimeoutMs() const {

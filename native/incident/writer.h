@@ -31,7 +31,7 @@ class Writer {
   Status Start();
   // Any thread, before the tap of the same handle is asked for.
   void Register(RecordingSpec spec);
-  // Any thread: a recovery under way leaves the file that it is at as it found it.
+  // Any thread: a recovery under way leaves the file that it is at as it found it, and no more old incidents are removed.
   void StopRecovery() { stop_recovery_.store(true, std::memory_order_relaxed); }
   void Join() { thread_.Join(); }
 

@@ -171,9 +171,7 @@ Status PartFile::Adopt(const std::string& final_path, const char* suffix) {
   }
   offset_ = static_cast<uint64_t>(held.st_size);
   // Once it is locked: a writer that is about to make it has set neither.
-  const bool ours = fstat(fd_.get(), &held) == 0 && held.st_uid == geteuid() && held.st_nlink == 1 &&
-                    (held.st_mode & (S_IWGRP | S_IWOTH)) == 0;
-  if (!ours) {
+  if (!IsOurs(fd_.get())) {
     fd_.Reset();
     return {Code::kWrite,
             part_path_ + " is left alone: it is another user's, has a second name, or others may write to it; remove it, or "
@@ -181,6 +179,12 @@ Status PartFile::Adopt(const std::string& final_path, const char* suffix) {
             0, nullptr};
   }
   return Status::Ok();
+}
+
+bool IsOurs(int fd) {
+  struct stat held;
+  return fstat(fd, &held) == 0 && S_ISREG(held.st_mode) && held.st_uid == geteuid() && held.st_nlink == 1 &&
+         (held.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
 Status Directory::OpenOf(const std::string& path) {

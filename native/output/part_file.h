@@ -62,6 +62,9 @@ class PartFile {
 // kNoSpace for a full disk or quota, kFileExists for EEXIST, else kWrite.
 Code CodeOfWriteError(int error_number);
 
+// A regular file as a writer of ours leaves it: this user's own, under one name, for nobody else to write.
+bool IsOurs(int fd);
+
 // The directory that a file is in, held open, so that it can be synced when no more files can be opened.
 class Directory {
  public:

@@ -201,13 +201,20 @@ TEST(an_error_at_every_call_costs_what_it_must) {
 }
 
 TEST(a_recovery_that_meets_an_error_leaves_what_is_there) {
-  for (const int error : {EIO, ENOSPC, EMFILE}) {
+  for (const auto& [error, named] : {std::pair(EIO, false), std::pair(ENOSPC, false), std::pair(EMFILE, false),
+                                     std::pair(EIO, true), std::pair(EMFILE, true)}) {
     bool reached = true;
     for (int at = 1; reached; ++at) {
       const TempDir dir;
       CHECK(KilledAt(dir.path(), 25, [&] { Record(dir.path(), "x"); }));
-      const std::string left = ReadText(dir / "incident_x.pcap.part");
+      const std::string part = dir / "incident_x.pcap.part";
+      const std::string left = ReadText(part);
       CHECK(!left.empty());
+      if (named) {
+        // As if its report had found no room.
+        CHECK_EQ(truncate(part.c_str(), static_cast<off_t>(testing::ParsePcap(testing::ReadBytes(part)).whole_bytes)), 0);
+        CHECK_EQ(rename(part.c_str(), (dir / "incident_x.pcap").c_str()), 0);
+      }
       testing::SetFault({.directory = dir.path(), .at = at, .until = INT32_MAX, .error = error});
       const size_t warnings = Recover(dir.path());
       reached = testing::EndFault() >= at;

@@ -56,14 +56,22 @@ uint64_t Make(const TempDir& dir, const std::string& id, int64_t seconds_ago, co
   return report.size() + outcome.bytes;
 }
 
-Names Sweep(const TempDir& dir, const KeepLimits& limits) {
+const std::atomic<bool> kGoOn{false};
+
+// Until no more is due at once. How many times there was a failure.
+Names Sweep(const TempDir& dir, const KeepLimits& limits, int* failures = nullptr) {
   Names removed;
-  Keeper keeper(dir.path(), limits, [&](const std::string& path) {
-    CHECK(path.starts_with(dir.path() + "/"));
-    CHECK(!FileExists(path));
-    removed.push_back(path.substr(dir.path().size() + 1));
-  });
-  keeper.Sweep(kNow);
+  Keeper keeper(dir.path(), limits,
+                {.removed =
+                     [&](const std::string& path) {
+                       CHECK(path.starts_with(dir.path() + "/"));
+                       CHECK(!FileExists(path));
+                       removed.push_back(path.substr(dir.path().size() + 1));
+                     },
+                 .failed = [&](const Status&) { CHECK(failures != nullptr); if (failures != nullptr) ++*failures; }});
+  do {
+    keeper.Sweep(kNow, kGoOn);
+  } while (keeper.due_ns() <= MonotonicNs());
   return removed;
 }
 
@@ -158,41 +166,75 @@ TEST(what_changed_since_it_was_looked_at_is_looked_at_again) {
   const TempDir dir;
   Make(dir, "a", 10);
   Names removed;
-  Keeper keeper(dir.path(), Age(15), [&](const std::string& path) { removed.push_back(path); });
-  keeper.Sweep(kNow);
+  Keeper keeper(dir.path(), Age(15), {[&](const std::string& path) { removed.push_back(path); }, {}});
+  keeper.Sweep(kNow, kGoOn);
   CHECK(removed.empty());
   Make(dir, "b", 12);
   WriteText(dir / "incident_a.json", "somebody else's");
-  keeper.Sweep(kNow + 10 * kNsPerSec);
+  keeper.Sweep(kNow + 10 * kNsPerSec, kGoOn);
   CHECK((removed == Names{dir / "incident_b.pcap"}));
 }
 
 TEST(of_several_who_sweep_one_removes_and_tells) {
   for (int round = 0; round < 20; ++round) {
     const TempDir dir;
-    for (int i = 0; i < 20; ++i) Make(dir, std::to_string(i), 30 + i);
+    uint64_t each = 0;
+    for (int i = 10; i < 30; ++i) each = Make(dir, std::to_string(i), 60 - i);
+    // Half of them are too much.
+    const KeepLimits limits = round % 2 == 0 ? Age(40) : Bytes(10 * each);
     std::array<Names, 4> removed;
     std::vector<std::thread> threads;
-    for (Names& names : removed) threads.emplace_back([&] { names = Sweep(dir, Age(15)); });
+    for (Names& names : removed) threads.emplace_back([&] { names = Sweep(dir, limits); });
     for (std::thread& thread : threads) thread.join();
     size_t count = 0;
     for (const Names& names : removed) count += names.size();
-    // One who finds it locked leaves it to the other.
-    CHECK_EQ(count, 20u);
-    CHECK(NamesIn(dir.path()).empty());
+    CHECK_EQ(count, 10u);
+    CHECK_EQ(NamesIn(dir.path()).size(), 20u);
   }
+}
+
+TEST(what_cannot_go_is_not_paid_for_by_the_newer) {
+  const TempDir dir;
+  const uint64_t each = Make(dir, "a", 40);
+  for (const auto& [id, ago] : {std::pair("b", 30), std::pair("c", 20), std::pair("d", 10)}) Make(dir, id, ago);
+  const UniqueFd held(::open((dir / "incident_a.pcap").c_str(), O_RDONLY | O_CLOEXEC));
+  CHECK_EQ(flock(held.get(), LOCK_SH), 0);
+  CHECK(Sweep(dir, Bytes(3 * each)).empty());
+  CHECK((Sweep(dir, Bytes(2 * each)) == Names{"incident_b.pcap"}));
+  // Of one that was moved elsewhere its report alone counts.
+  unlink((dir / "incident_d.pcap").c_str());
+  CHECK(Sweep(dir, Bytes(2 * each)).empty());
+}
+
+TEST(a_time_out_of_all_bounds_is_one_far_off) {
+  const TempDir dir;
+  Make(dir, "a", -(int64_t{1} << 33));
+  Make(dir, "b", int64_t{1} << 33);
+  CHECK((Sweep(dir, Age(15)) == Names{"incident_b.pcap"}));
+}
+
+TEST(it_ends_early_and_does_not_take_long_at_once) {
+  const TempDir dir;
+  for (int i = 0; i < 40; ++i) Make(dir, std::to_string(i), 30);
+  size_t removed = 0;
+  Keeper keeper(dir.path(), Age(15), {[&](const std::string&) { ++removed; }, {}});
+  keeper.Sweep(kNow, std::atomic<bool>(true));
+  CHECK_EQ(removed, 0u);
+  keeper.Sweep(kNow, kGoOn);
+  CHECK(removed > 0 && removed < 40);
+  CHECK(keeper.due_ns() <= MonotonicNs());
 }
 
 TEST(it_looks_again_as_they_grow_old) {
   const TempDir dir;
-  Keeper by_bytes(dir.path(), Bytes(1), [](const std::string&) {});
-  by_bytes.Sweep(kNow);
+  Keeper by_bytes(dir.path(), Bytes(1), {});
+  by_bytes.Sweep(kNow, kGoOn);
   CHECK_EQ(by_bytes.due_ns(), kNever);
   for (const auto& [age, after] : {std::pair(int64_t{1}, 100 * kNsPerMs), std::pair(int64_t{100}, 5 * kNsPerSec),
                                    std::pair(int64_t{1'000'000}, 60 * kNsPerSec)}) {
-    Keeper keeper(dir.path(), Age(age), [](const std::string&) {});
+    Keeper keeper(dir.path(), Age(age), {});
     const int64_t before = MonotonicNs();
-    keeper.Sweep(kNow);
+    keeper.Sweep(kNow, kGoOn);
     CHECK(keeper.due_ns() >= before + after && keeper.due_ns() <= MonotonicNs() + after);
   }
 }

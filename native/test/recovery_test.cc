@@ -335,18 +335,20 @@ TEST(garbage_under_our_name_is_kept_and_told_of) {
   const TempDir dir;
   const std::string garbage(100, 'x');
   WriteText(dir / "incident_a.pcap.part", garbage);
+  WriteText(dir / "incident_short.pcap.part", "mine");
   WriteText(dir / "incident_zero.pcap.part", std::string(100, '\0'));
   WriteText(dir / "target", garbage);
   CHECK_EQ(symlink((dir / "target").c_str(), (dir / "incident_link.pcap.part").c_str()), 0);
   CHECK_EQ(mkfifo((dir / "incident_fifo.pcap.part").c_str(), 0600), 0);
   const Packets packets = SmallPackets(2);
   WriteText(dir / "incident_z.pcap.part", Text(EncodePcap(packets)));
-  CHECK_EQ(Recover(dir), 4u);
+  CHECK_EQ(Recover(dir), 5u);
   CHECK_EQ(ReadText(dir / "incident_a.pcap.part"), garbage);
+  CHECK_EQ(ReadText(dir / "incident_short.pcap.part"), "mine");
   CHECK_EQ(ReadText(dir / "target"), garbage);
   CHECK(FileExists(dir / "incident_fifo.pcap.part"));
   CheckRecovered(dir, "z", packets, 2);  // the others are recovered all the same
-  CHECK_EQ(NamesIn(dir.path()).size(), 7u);
+  CHECK_EQ(NamesIn(dir.path()).size(), 8u);
 }
 
 std::string Sha256Of(const std::string& text) {
@@ -441,6 +443,36 @@ TEST(a_capture_whose_report_could_not_be_written_gets_it) {
   CHECK_EQ(ReadText(dir / "incident_b.json.part"), DraftText(dir, "b", 4));
 }
 
+TEST(a_final_capture_that_others_had_a_hand_in_gets_no_report) {
+  const TempDir dir;
+  const std::string capture = Text(EncodePcap(SmallPackets(5)));
+  WriteText(dir / "incident_a.pcap", capture);
+  WriteText(dir / "incident_a.json.part", DraftText(dir, "a", 2));
+  CHECK_EQ(chmod((dir / "incident_a.pcap").c_str(), 0666), 0);
+  CHECK_EQ(Recover(dir), 1u);
+  CHECK_EQ(chmod((dir / "incident_a.pcap").c_str(), 0600), 0);
+  WriteText(dir / "incident_a.json", "{\"sha256\":\"" + Sha256Of(capture) + "\"}");
+  CHECK_EQ(chmod((dir / "incident_a.json").c_str(), 0622), 0);
+  CHECK_EQ(Recover(dir), 1u);
+  CHECK_EQ(NamesIn(dir.path()).size(), 3u);
+}
+
+TEST(an_incident_of_statistics_only_whose_name_is_taken_waits) {
+  const TempDir dir;
+  WriteText(dir / "incident_a.json.part", DraftText(dir, "a", 0, TapKind::kIncident, Mode::kStatistics));
+  WriteText(dir / "incident_a.json", "mine");
+  WriteText(dir / "incident_a.pcap", "mine, too");
+  CHECK_EQ(Recover(dir), 1u);
+  CHECK_EQ(ReadText(dir / "incident_a.json"), "mine");
+  unlink((dir / "incident_a.json").c_str());
+  CHECK_EQ(Recover(dir), 0u);
+  CHECK((NamesIn(dir.path()) == std::vector<std::string>{"incident_a.json", "incident_a.pcap"}));
+  // Its writer died between the rename and the end of its draft.
+  WriteText(dir / "incident_a.json.part", DraftText(dir, "a", 0, TapKind::kIncident, Mode::kStatistics));
+  CHECK_EQ(Recover(dir), 0u);
+  CHECK_EQ(NamesIn(dir.path()).size(), 2u);
+}
+
 TEST(an_incident_of_statistics_only_is_told_of) {
   const TempDir dir;
   WriteText(dir / "incident_a.json.part", DraftText(dir, "a", 0, TapKind::kIncident, Mode::kStatistics));
@@ -474,7 +506,7 @@ TEST(a_draft_that_others_can_write_to_is_not_believed) {
   WriteText(dir / "incident_a.pcap.part", Text(EncodePcap(packets)));
   WriteText(dir / "incident_a.json.part", DraftText(dir, "a", 2));
   CHECK_EQ(chmod((dir / "incident_a.json.part").c_str(), 0666), 0);
-  CHECK_EQ(Recover(dir), 0u);
+  CHECK_EQ(Recover(dir), 1u);
   CHECK_EQ(Sections(Json::Parse(ReadText(dir / "incident_a.json"))), "attack:5");
   CHECK_EQ(ReadText(dir / "incident_a.json.part"), DraftText(dir, "a", 2));
 }

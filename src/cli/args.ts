@@ -19,13 +19,13 @@ interface WatchedArgs extends RecordArgs {
   /** Thresholds, inbound; undefined: none. */
   pps: number | undefined
   bps: number | undefined
+  /** ms; undefined: for good. */
+  keep: number | undefined
 }
 
 export interface WatchArgs extends WatchedArgs {
   command: 'watch'
   device: string | undefined
-  /** ms; undefined: for good. */
-  keep: number | undefined
 }
 
 export interface ReplayArgs extends WatchedArgs {
@@ -83,15 +83,15 @@ const thresholdOptions = {
   bps: { value: 'N', help: 'attack: inbound bits per second at or above N (1000000000, 1G)' },
 }
 
+const keepOption = {
+  keep: { value: '7d', help: 'remove finished incidents of the directory after this long (default: never)' },
+}
+
 const commands: Record<Exclude<Args['command'], 'help' | 'version'>, CommandSpec> = {
   watch: {
     positional: { name: 'DEVICE', required: false },
     summary: 'keep the newest packets of a device; record an incident while traffic is above a threshold',
-    options: {
-      ...thresholdOptions,
-      keep: { value: '7d', help: 'remove finished incidents of the directory after this long (default: never)' },
-      ...recordOptions,
-    },
+    options: { ...thresholdOptions, ...keepOption, ...recordOptions },
   },
   replay: {
     positional: { name: 'FILE', required: true },
@@ -99,6 +99,7 @@ const commands: Record<Exclude<Args['command'], 'help' | 'version'>, CommandSpec
     options: {
       pace: { value: 'recorded', help: 'at the pace of the recording (default: as fast as it goes)' },
       ...thresholdOptions,
+      ...keepOption,
       ...recordOptions,
     },
   },
@@ -146,7 +147,7 @@ export function parseCommandLine(argv: readonly string[]): Args {
       return {
         command: word,
         device: positional,
-        keep: values.keep === undefined ? undefined : longEnough('--keep', values.keep),
+        keep: keep(values.keep),
         ...record,
         ...thresholds(word, values),
       }
@@ -155,6 +156,7 @@ export function parseCommandLine(argv: readonly string[]): Args {
         command: word,
         file: positional as string,
         pace: pace(values.pace),
+        keep: keep(values.keep),
         ...record,
         ...thresholds(word, values),
       }
@@ -251,9 +253,10 @@ function wholeNumber(option: string, text: string): number {
   return value
 }
 
-function longEnough(option: string, text: string): number {
-  const ms = positiveDuration(option, text)
-  if (ms < 1_000) throw new UsageError(`${option} must be a second or more, not ${quote(text)}; write ${option} 7d`)
+function keep(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const ms = positiveDuration('--keep', text)
+  if (ms < 1_000) throw new UsageError(`--keep must be a second or more, not ${quote(text)}; write --keep 7d`)
   return ms
 }
 

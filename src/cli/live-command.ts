@@ -16,7 +16,7 @@ const capPackets = 10_000
 export async function watchCommand(args: WatchArgs | ReplayArgs, output: Output, stop: AbortSignal): Promise<void> {
   const { directory, filter, format } = args
   const source = args.command === 'replay' ? { file: args.file, pace: args.pace } : { device: args.device }
-  const keep = args.command === 'watch' && args.keep !== undefined ? { age: args.keep } : false
+  const keep = args.keep === undefined ? false : { age: args.keep }
   const ring = new PcapRing({ ...source, directory, filter, format, keep })
   const detector = new ThresholdDetector(args)
   let incident: Incident | null = null

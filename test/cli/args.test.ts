@@ -35,10 +35,11 @@ test('every command with everything', (t) => {
       bps: 1.5e9,
     },
   )
-  t.strictSame(parse('replay x.pcap --pace recorded --pps 5'), {
+  t.strictSame(parse('replay x.pcap --pace recorded --pps 5 --keep 1h'), {
     command: 'replay',
     file: 'x.pcap',
     pace: 'recorded',
+    keep: 3_600_000,
     ...record,
     pps: 5,
     bps: undefined,
@@ -116,7 +117,7 @@ test('wrong usage is one line that says what to write', (t) => {
     [['watch', '--bps=-5'], /write --bps 1000000000 or 1G/],
     [['watch', '--bps', '1e9'], /write --bps 1000000000 or 1G/],
     [['watch', '--pps', '1', '--json=yes'], /--json takes no value; write --json/],
-    [['replay', 'x', '--pps', '1', '--keep', '7d'], /replay has no option "--keep"; write one of: --pace, --pps/],
+    [['capture', '--keep', '7d'], /capture has no option "--keep"; write one of: --duration/],
     [['watch', '--pps', '1', '--keep', '7'], /--keep must be a second or more, not "7"; write --keep 7d/],
     [['watch', '--pps', '1', '--keep', 'long'], /--keep must be a duration above 0, not "long"/],
     [['watch', '--pps', '1', '-x'], /no option "-x"/],
