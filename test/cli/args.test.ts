@@ -74,6 +74,7 @@ test('defaults', (t) => {
     command: 'replay',
     file: 'x',
     pace: 'lockstep',
+    keep: undefined,
     ...record,
     pps: undefined,
     bps: 5,
