@@ -82,6 +82,8 @@ void LiveDriver::AttachSampler() {
 void LiveDriver::CloseSource() {
   context_->sampler.Detach();
   source_.Close();
+  MarkOutage();
+  before_ = {};
   steps_.clear();
   exchanges_ = context_->sampler.exchanges();
   if (pipeline_->totals().one_of() > 1) pipeline_->Sample(1);
@@ -115,8 +117,7 @@ void LiveDriver::Suspected() {
 
 void LiveDriver::Keep(uint32_t one_of) {
   if (one_of == one_of_) return;
-  if (!context_->sampler.Keep(one_of)) return;
-  one_of_ = one_of;
+  if (context_->sampler.Keep(one_of)) one_of_ = one_of;
   TakeExchanges();
   UpdateAttention();
 }
@@ -128,6 +129,8 @@ void LiveDriver::TakeExchanges() {
     if (step.exchange.end_ns != kNever) continue;
     step.exchange = sampler.exchange(step.number);
     step.place_ns = std::min(step.place_ns, step.exchange.end_ns);
+    // What the kernel still holds may be from before it.
+    stepped_ns_ = MonotonicNs();
   }
   for (; exchanges_ != sampler.exchanges(); ++exchanges_) {
     const Sampler::Exchange exchange = sampler.exchange(exchanges_);
@@ -156,7 +159,9 @@ void LiveDriver::FindStepsInBlock() {
     const auto end = std::find_if(stamps.begin(), stamps.end(), [&](int64_t stamp) { return stamp >= time_ns; });
     return static_cast<size_t>(end - stamps.begin());
   };
-  CameBefore before = before_;
+  // After a silence it tells nothing of the rate, nor of when this began.
+  const bool fresh = before_.packets > 0 && stamps.front() - before_.last_ns < DrainNs(*context_);
+  CameBefore before = fresh ? before_ : CameBefore{stamps.front(), 0, 0};
   uint32_t one_of = pipeline_->totals().one_of();
   for (size_t i = 0; i < steps_.size() && !stamps.empty(); ++i) {
     SamplingStep& step = steps_[i];
@@ -166,7 +171,10 @@ void LiveDriver::FindStepsInBlock() {
                         stamps.first(up_to(next_ns)), before);
     const size_t placed = up_to(step.place_ns);
     // Of the packets behind it nothing is known yet.
-    if (placed < stamps.size()) before = {placed > 0 ? stamps[placed - 1] : before.last_ns, 0, 0};
+    if (placed < stamps.size()) {
+      before = {placed > 0 ? stamps[placed - 1] : before.last_ns, 0, 0};
+      stepped_in_block_ = true;
+    }
     stamps = stamps.subspan(placed);
     one_of = step.exchange.one_of;
   }
@@ -192,6 +200,7 @@ void LiveDriver::OnPacket(const Packet& packet) {
 
 void LiveDriver::OnBlock(uintptr_t slot, uint32_t packets) {
   packets_in_block_ = packets;
+  stepped_in_block_ = false;
   pipeline_->loss()->PlaceBySlot(pipeline_->position(), slot);
   TakeExchanges();
   if (!steps_.empty()) FindStepsInBlock();
@@ -202,8 +211,8 @@ void LiveDriver::OnBlockEnd() {
   pipeline_->EndBlock();
   const int64_t last_ns = pipeline_->newest_ns();
   if (last_ns == INT64_MIN) return;
-  before_ = before_.packets == 0 ? CameBefore{last_ns, 1, 0}
-                                 : CameBefore{last_ns, packets_in_block_, last_ns - before_.last_ns};
+  const bool one_rate = before_.packets > 0 && !stepped_in_block_ && last_ns - before_.last_ns < 2 * DrainNs(*context_);
+  before_ = one_rate ? CameBefore{last_ns, packets_in_block_, last_ns - before_.last_ns} : CameBefore{last_ns, 1, 0};
 }
 
 void LiveDriver::OnDrops(uint32_t packets, uintptr_t slot, int64_t before_ns) {
@@ -271,7 +280,8 @@ InterfaceCounters::Presence LiveDriver::ReadInterface() {
 void LiveDriver::EndInterval(int64_t now_ns) {
   const Presence presence = ReadInterface();
   // The socket's error is taken away when it is asked for packets, so poll() may not have shown it; of a new name it has none.
-  if (!down_ && presence != Presence::kUnknown && !(presence == Presence::kSame && interface_.up)) GoDown();
+  const bool well = presence == Presence::kSame && interface_.up && (down_ || source_.Hears(counters_.index()));
+  if (!down_ && presence != Presence::kUnknown && !well) GoDown();
   const int64_t time_ns = RealtimeNs();
   StatsInterval stats =
       stats_.End(Mode::kCapture, time_ns, now_ns - interval_start_ns_, pipeline_->totals(), pipeline_->loss()->seen());
@@ -367,6 +377,7 @@ void LiveDriver::Attend(int64_t time_ns) {
   pipeline_->loss()->PlaceByTime(pipeline_->position(), time_ns);
   HandleCommands();
   PlaceSteps(time_ns);
+  if (time_ns >= outage_ns_) MarkOutage();
   for (const auto& tap : pipeline_->taps()) {
     while (BoundaryOf(*tap) <= time_ns) Cross(tap.get());
   }
@@ -377,6 +388,7 @@ void LiveDriver::UpdateAttention() {
   std::erase_if(clocks_, [this](const Clocks& c) { return pipeline_->Find(c.handle) == nullptr; });
   int64_t next_ns = pipeline_->loss()->next_ns();
   if (!steps_.empty()) next_ns = std::min(next_ns, steps_.front().place_ns);
+  if (outage_) next_ns = std::min(next_ns, outage_ns_);
   for (const auto& tap : pipeline_->taps()) next_ns = std::min(next_ns, BoundaryOf(*tap));
   // Sequentially consistent with Post: either it sees our value overwritten, or we see its command.
   context_->attention.store(next_ns, std::memory_order_seq_cst);
@@ -400,7 +412,7 @@ void LiveDriver::CrossByTime(bool kernel_empty) {
 }
 
 void LiveDriver::Die(const Status& status) {
-  closing_ = true;
+  closing_ = died_ = true;
   context_->listener->OnDied(status);
   for (const auto& tap : pipeline_->taps()) {
     if (tap->pending()) Cross(tap.get());
@@ -410,7 +422,6 @@ void LiveDriver::Die(const Status& status) {
 
 void LiveDriver::GoDown() {
   down_ = true;
-  pipeline_->loss()->See({.outages = 1}, {});
   down_since_ns_ = MonotonicNs();
   back_off_ns_ = kFirstBackOffNs;
   next_try_ns_ = down_since_ns_ + back_off_ns_;
@@ -420,16 +431,27 @@ void LiveDriver::GoDown() {
   // once the deletion is through.
   Presence presence = ReadInterface();
   if (presence == Presence::kSame) presence = ReadInterface();
+  outage_ = true;
+  outage_ns_ = kNever;
   if (presence == Presence::kGone || presence == Presence::kOther) {
     context_->listener->OnDown({Code::kDeviceGone, device + " is gone; waiting for it to come back", ENODEV, nullptr});
   } else {
+    outage_ns_ = RealtimeNs();
+    UpdateAttention();
     context_->listener->OnDown({Code::kDeviceDown, device + " went down; waiting for it to come up", ENETDOWN, nullptr});
   }
+}
+
+// Before the first packet from behind it: of a device that is down that is stamped later; where it is gone, or has another
+// name, all that this socket hears until it is closed is from before.
+void LiveDriver::MarkOutage() {
+  if (std::exchange(outage_, false)) pipeline_->loss()->SeeHere({.outages = 1}, pipeline_->position());
 }
 
 void LiveDriver::TryUp(int64_t now_ns) {
   back_off_ns_ = std::min(back_off_ns_ * 2, kLongestBackOffNs);
   next_try_ns_ = now_ns + back_off_ns_;
+  if (died_) return;
   const Presence presence = counters_.Read(&interface_);
   if (presence == Presence::kUnknown) return;
   // What has the name now, if anything, is another device, or one that was away.
@@ -439,12 +461,14 @@ void LiveDriver::TryUp(int64_t now_ns) {
   }
   if (presence == Presence::kGone || !interface_.up) return;
   if (!source_.open() && !Reopen()) return;
+  if (outage_ns_ == kNever) MarkOutage();
   down_ = false;
   context_->listener->OnUp();
 }
 
 bool LiveDriver::Reopen() {
   if (Status status = source_.Open(context_->config.live); !status.ok()) {
+    if (status.code == Code::kNoSuchDevice || status.code == Code::kDeviceDown) return false;  // away again
     // Once: it is tried again, and may be what nobody can help, as permissions that were given up since the start.
     if (std::exchange(told_, status.code) == status.code) return false;
     status.message = "device \"" + info_.device + "\" is back, and is tried again and again: " + status.message;

@@ -73,6 +73,7 @@ class LiveDriver : private LiveSource::Sink {
   void Die(const Status& status);
   void GoDown();
   void TryUp(int64_t now_ns);
+  void MarkOutage();
   bool Reopen();
 
   EngineContext* const context_;
@@ -91,6 +92,7 @@ class LiveDriver : private LiveSource::Sink {
   uint32_t exchanges_ = 0;  // of the sampler's, seen
   std::vector<int64_t> stamps_;  // of a block
   uint32_t packets_in_block_ = 0;
+  bool stepped_in_block_ = false;
   CameBefore before_;  // the block before
   int64_t next_steering_ns_ = 0;  // monotonic
   bool heeding_ = false;  // the suspicion that there is: every packet is kept
@@ -98,6 +100,9 @@ class LiveDriver : private LiveSource::Sink {
   int64_t interval_start_ns_ = 0;  // monotonic
   int64_t next_interval_ns_ = 0;   // monotonic
   bool down_ = false;
+  bool outage_ = false;  // that has no place yet
+  int64_t outage_ns_ = kNever;  // before the first packet stamped then
+  bool died_ = false;
   int64_t down_since_ns_ = 0;  // monotonic
   int64_t next_try_ns_ = 0;
   int64_t back_off_ns_ = 0;

@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace pcap_ring {
 
@@ -69,8 +70,11 @@ void StatisticsDriver::Read() {
       counters_.Follow();
       last_ = now;
     }
+    was_gone_ = presence == Presence::kGone;
     return;
   }
+  // What passed it elsewhere, or under another name, is not of this device.
+  if (std::exchange(was_gone_, false)) last_ = now;
   const Direction direction = context_->config.live.direction;
   const auto since = InterfaceCounters::Since;
   if (Wanted(direction, false)) {

@@ -41,6 +41,7 @@ class StatisticsDriver {
   int64_t interval_start_ns_ = 0;  // monotonic
   int64_t next_interval_ns_ = 0;
   bool up_ = true;
+  bool was_gone_ = false;
   bool closing_ = false;
 };
 

@@ -47,12 +47,11 @@ bool Sampler::SetProgram(uint32_t n) {
   const sock_fprog attached = {static_cast<unsigned short>(program.size()), program.data()};
   Logged& exchange = Log(n);
   const bool done = setsockopt(socket_, SOL_SOCKET, SO_ATTACH_FILTER, &attached, sizeof attached) == 0;
+  if (!done) exchange.one_of.store(n_, std::memory_order_relaxed);  // as it was
   exchange.end_ns.store(RealtimeNs(), std::memory_order_release);
-  if (done) {
-    n_ = n;
-  } else {
-    Log(n_).end_ns.store(RealtimeNs(), std::memory_order_release);  // as it was
-  }
+  // It may have been taken for one already.
+  if (!done) Log(n_).end_ns.store(RealtimeNs(), std::memory_order_release);
+  if (done) n_ = n;
   return done;
 }
 

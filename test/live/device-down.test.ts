@@ -3,7 +3,7 @@
 import { type Test, test } from 'tap'
 
 import type { IncidentReport, PcapRing } from '../../src/index.js'
-import { jumps, readEvidence, sizes } from '../support/evidence.js'
+import { jumps, nsOf, readEvidence, sizes } from '../support/evidence.js'
 import { Host } from '../support/host.js'
 import {
   connect,
@@ -138,6 +138,12 @@ for (const [way, { code, away, back }] of Object.entries(ways)) {
     for (const { coverage } of [report, open]) {
       t.match(coverage, { complete: false, gaps: [{ reason: 'device-down', packets: null, exact: false }] })
       t.equal(coverage.gaps.length, 1)
+      const { frames } = readEvidence(report)
+      const [last, first] = [frames[399], frames[400]]
+      t.same(
+        [coverage.gaps[0]?.from, coverage.gaps[0]?.to].map((at) => nsOf(at as string)),
+        [last?.time, first?.time],
+      )
     }
     t.same(await host.call<State, string[]>(({ state }) => state.events), [`down ${code}`, 'up'])
   })
