@@ -13,6 +13,7 @@ namespace pcap_ring {
 namespace {
 
 constexpr int kMostBeforeLook = 64;
+const std::atomic<bool> kGoOn{false};
 
 }  // namespace
 
@@ -60,7 +61,7 @@ bool Writer::Prepare() {
   }
   RecoverDirectory(*facts_, stop_recovery_,
                    [this](const Status& status) { Emit("warning", 0, ErrorJson(status)); });
-  Sweep();
+  Sweep(stop_recovery_);
   const Status status = hooks_.on_ready();
   if (!status.ok()) Emit("startFailed", 0, ErrorJson(status));
   return status.ok();
@@ -82,7 +83,7 @@ void Writer::Run() {
         CheckFailure(open.recording.get());
       }
       SyncDue();
-      if (MonotonicNs() >= keeper_.due_ns()) Sweep();
+      if (MonotonicNs() >= keeper_.due_ns()) Sweep(kGoOn);
       if (!running) break;
       pollfd bell = {queue_->bell.fd(), POLLIN, 0};
       if (poll(&bell, 1, TimeoutMs()) > 0) queue_->bell.Clear();
@@ -92,8 +93,8 @@ void Writer::Run() {
   Emit("closed", 0, "");
 }
 
-void Writer::Sweep() {
-  if (facts_->keep.any()) keeper_.Sweep(RealtimeNs(), stop_recovery_);
+void Writer::Sweep(const std::atomic<bool>& stop) {
+  if (facts_->keep.any()) keeper_.Sweep(RealtimeNs(), stop);
 }
 
 int Writer::TimeoutMs() const {
@@ -193,7 +194,7 @@ void Writer::Finish(uint32_t handle, const TapSummary& summary) {
     Emit("failed", handle, ErrorJson(status.ok() ? recording->failure() : status));
   }
   open_.erase(it);
-  if (!dump) Sweep();
+  if (!dump) Sweep(kGoOn);
 }
 
 void Writer::Refuse(uint32_t handle, TapKind kind, const Status& status) {

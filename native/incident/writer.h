@@ -31,7 +31,7 @@ class Writer {
   Status Start();
   // Any thread, before the tap of the same handle is asked for.
   void Register(RecordingSpec spec);
-  // Any thread: a recovery under way leaves the file that it is at as it found it, and no more old incidents are removed.
+  // Any thread: a recovery under way leaves the file that it is at as it found it, and the removal of old incidents before the start ends.
   void StopRecovery() { stop_recovery_.store(true, std::memory_order_relaxed); }
   void Join() { thread_.Join(); }
 
@@ -44,7 +44,7 @@ class Writer {
   void Finish(uint32_t handle, const TapSummary& summary);
   void CheckFailure(Recording* recording);
   void SyncDue();
-  void Sweep();
+  void Sweep(const std::atomic<bool>& stop);
   int TimeoutMs() const;
   void EndUnfinished();
   // What was asked for and never began.
