@@ -154,6 +154,7 @@ void LiveDriver::KeptAll() {
 
 void LiveDriver::FindStepsInBlock() {
   source_.StampsOfBlock(&stamps_);
+  if (stamps_.empty()) return;  // older kernels hand over blocks without a packet
   std::span<const int64_t> stamps = stamps_;
   const auto up_to = [&](int64_t time_ns) {
     const auto end = std::find_if(stamps.begin(), stamps.end(), [&](int64_t stamp) { return stamp >= time_ns; });

@@ -130,7 +130,7 @@ uint64_t Keeper::BytesOf(const Incident& incident) const {
 }
 
 void Keeper::Sweep(int64_t now_ns, const std::atomic<bool>& stop) {
-  if (limits_.age_ns) due_ns_ = MonotonicNs() + std::clamp(*limits_.age_ns / kLateness, kShortestNs, kLongestNs);
+  due_ns_ = limits_.age_ns ? MonotonicNs() + std::clamp(*limits_.age_ns / kLateness, kShortestNs, kLongestNs) : kNever;
   // One process at a time, as two that see the same excess would remove twice as much. Where directories cannot be locked
   // (file systems over a network), each for itself.
   const UniqueFd directory(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -225,6 +225,26 @@ TEST(it_ends_early_and_does_not_take_long_at_once) {
   CHECK(keeper.due_ns() <= MonotonicNs());
 }
 
+TEST(by_bytes_alone_it_looks_again_only_for_what_was_left) {
+  const TempDir dir;
+  for (int i = 0; i < 20; ++i) Make(dir, std::to_string(i), 30);
+  size_t removed = 0;
+  Keeper keeper(dir.path(), Bytes(1), {[&](const std::string&) { ++removed; }, {}});
+  keeper.Sweep(kNow, kGoOn);
+  CHECK(removed < 20 && keeper.due_ns() <= MonotonicNs());
+  keeper.Sweep(kNow, kGoOn);
+  CHECK_EQ(removed, 20u);
+  CHECK_EQ(keeper.due_ns(), kNever);
+  // Another process is at it.
+  const UniqueFd other(::open(dir.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  CHECK_EQ(flock(other.get(), LOCK_EX), 0);
+  keeper.Sweep(kNow, kGoOn);
+  CHECK(keeper.due_ns() > MonotonicNs() && keeper.due_ns() != kNever);
+  CHECK_EQ(flock(other.get(), LOCK_UN), 0);
+  keeper.Sweep(kNow, kGoOn);
+  CHECK_EQ(keeper.due_ns(), kNever);
+}
+
 TEST(it_looks_again_as_they_grow_old) {
   const TempDir dir;
   Keeper by_bytes(dir.path(), Bytes(1), {});
