@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "incident/names.h"
+#include "output/part_file.h"
 
 namespace pcap_ring {
 namespace {
@@ -28,14 +29,6 @@ constexpr int kMostAtOnce = 16;
 
 UniqueFd OpenFile(const std::string& path, int access) {
   return UniqueFd(::open(path.c_str(), access | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-}
-
-// Whether the name still leads to the file that is held open.
-bool StillNamed(const std::string& path, int fd) {
-  struct stat held;
-  struct stat named;
-  return fstat(fd, &held) == 0 && lstat(path.c_str(), &named) == 0 && held.st_dev == named.st_dev &&
-         held.st_ino == named.st_ino;
 }
 
 std::string ReadText(int fd, uint64_t size) {
@@ -173,7 +166,7 @@ void Keeper::Sweep(int64_t now_ns, const std::atomic<bool>& stop) {
 // Killed in between, it leaves a report whose capture is gone, which goes the next time. kFailed: errno says why.
 Keeper::Outcome Keeper::Remove(const std::string& id, const Incident& incident) const {
   const std::string stem = directory_ + "/" + IncidentName(id);
-  for (const char* part : {".pcap.part", ".pcapng.part", ".json.part", ".json.new"}) {
+  for (const char* part : kUnfinished) {
     if (access((stem + part).c_str(), F_OK) == 0) return Outcome::kHeld;
   }
   // For writing, as file systems over a network lock no other; none is written to.
@@ -193,12 +186,12 @@ Keeper::Outcome Keeper::Remove(const std::string& id, const Incident& incident) 
       // Of another size, it is not the one that the report tells of.
       const auto seen = Look(capture.get());
       if (!seen || seen->size != incident.capture_bytes || !lock(capture.get())) return Outcome::kHeld;
-      if (!StillNamed(incident.capture, capture.get())) return Outcome::kHeld;
+      if (!LeadsTo(incident.capture, capture.get())) return Outcome::kHeld;
       if (unlink(incident.capture.c_str()) != 0) return Outcome::kFailed;
       removed = true;
     }
   }
-  if (!StillNamed(stem + ".json", report.get())) return removed ? Outcome::kRemoved : Outcome::kHeld;
+  if (!LeadsTo(stem + ".json", report.get())) return removed ? Outcome::kRemoved : Outcome::kHeld;
   if (unlink((stem + ".json").c_str()) != 0 && !removed) return Outcome::kFailed;
   return Outcome::kRemoved;
 }

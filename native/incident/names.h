@@ -8,6 +8,9 @@ namespace pcap_ring {
 // An incident's files, without what tells one from the other.
 inline std::string IncidentName(const std::string& id) { return "incident_" + id; }
 
+// The ends of those that have no final name yet.
+inline constexpr const char* kUnfinished[] = {".pcap.part", ".pcapng.part", ".json.part", ".json.new"};
+
 // Of a file of that name and end; "": it is none.
 inline std::string IncidentIdOf(std::string_view name, std::string_view end) {
   constexpr std::string_view kPrefix = "incident_";

@@ -40,7 +40,7 @@ Status ReadNames(const std::string& directory, std::vector<std::string>* names) 
 
 // Of an incident's file that is not under its final name, "" else.
 std::string IdOf(const std::string& name) {
-  for (const char* end : {".pcap.part", ".pcapng.part", ".json.part", ".json.new"}) {
+  for (const char* end : kUnfinished) {
     if (std::string id = IncidentIdOf(name, end); !id.empty()) return id;
   }
   return "";

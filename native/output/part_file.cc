@@ -61,13 +61,6 @@ Status PartFile::GiveUp(const char* what, const char* syscall, int error_number)
   return Failed(what, syscall, error_number);
 }
 
-// Whether a name leads to the file that is held open.
-bool PartFile::Named(const std::string& path) const {
-  struct stat held;
-  struct stat named;
-  return fstat(fd_.get(), &held) == 0 && lstat(path.c_str(), &named) == 0 && IsSame(held, named);
-}
-
 // Whether it is as long as what was written.
 bool PartFile::Unchanged() const {
   struct stat held;
@@ -97,7 +90,7 @@ Status PartFile::Create(const std::string& final_path, const char* suffix) {
     }
     if (flock(fd_.get(), LOCK_EX) != 0) return GiveUp("lock", "flock", errno);
     if (fchmod(fd_.get(), kFileMode) != 0) return GiveUp("set the mode of", "fchmod", errno);
-    if (Named(part_path_)) return Status::Ok();
+    if (LeadsTo(part_path_, fd_.get())) return Status::Ok();
   }
   return {Code::kFileExists, part_path_ + " is taken again and again by somebody else", EEXIST, "open"};
 }
@@ -134,18 +127,18 @@ Status PartFile::Sync() {
 }
 
 Status PartFile::Publish() {
-  if (!Named(part_path_) || !Unchanged()) return Changed();
+  if (!LeadsTo(part_path_, fd_.get()) || !Unchanged()) return Changed();
   if (RenameNoReplace(part_path_, final_path_) == 0) return Status::Ok();
   return Status::Errno(CodeOfWriteError(errno), "cannot rename " + part_path_ + " to its final name", "rename", errno);
 }
 
 void PartFile::Retract() {
-  if (Named(final_path_)) unlink(final_path_.c_str());
+  if (LeadsTo(final_path_, fd_.get())) unlink(final_path_.c_str());
 }
 
 void PartFile::Discard() {
   if (!fd_.valid()) return;
-  if (Named(part_path_)) unlink(part_path_.c_str());
+  if (LeadsTo(part_path_, fd_.get())) unlink(part_path_.c_str());
   fd_.Reset();
 }
 
@@ -165,7 +158,7 @@ Status PartFile::Adopt(const std::string& final_path, const char* suffix) {
     fd_.Reset();
     return failed;
   }
-  if (!locked || !Named(part_path_)) {
+  if (!locked || !LeadsTo(part_path_, fd_.get())) {
     fd_.Reset();
     return {Code::kFileExists, part_path_ + " has a living writer", EWOULDBLOCK, "flock"};
   }
@@ -179,6 +172,12 @@ Status PartFile::Adopt(const std::string& final_path, const char* suffix) {
             0, nullptr};
   }
   return Status::Ok();
+}
+
+bool LeadsTo(const std::string& path, int fd) {
+  struct stat held;
+  struct stat named;
+  return fstat(fd, &held) == 0 && lstat(path.c_str(), &named) == 0 && IsSame(held, named);
 }
 
 bool IsOurs(int fd) {

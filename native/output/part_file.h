@@ -50,7 +50,6 @@ class PartFile {
   Status Failed(const char* what, const char* syscall, int error_number) const;
   Status GiveUp(const char* what, const char* syscall, int error_number);
   Status Changed() const;
-  bool Named(const std::string& path) const;
   bool Unchanged() const;
 
   std::string final_path_;
@@ -62,6 +61,8 @@ class PartFile {
 // kNoSpace for a full disk or quota, kFileExists for EEXIST, else kWrite.
 Code CodeOfWriteError(int error_number);
 
+// Whether a name leads to the file that is held open.
+bool LeadsTo(const std::string& path, int fd);
 // A regular file as a writer of ours leaves it: this user's own, under one name, for nobody else to write.
 bool IsOurs(int fd);
 
