@@ -51,8 +51,8 @@ class Gatherer {
   const LossMarks& MarksOf(uint64_t number) const {
     return MarkedAroundOnset(number) ? evidence_.lookback->onset_loss() : evidence_.loss;
   }
-  void SeeGaps(const Stretch& stretch, Gaps* gaps) const;
-  // Calls fn(first, end, n) for each row of its packets that are one of the same n; not of the history.
+  void SeeGaps(size_t at_stretch, Gaps* gaps) const;
+  // Calls fn(SampledRow) for each row of its packets; not of the history.
   template <typename Fn>
   void Rows(const Stretch& stretch, Fn fn) const {
     const uint64_t around_onset = MarkedAroundOnset(stretch.first)
@@ -61,9 +61,10 @@ class Gatherer {
     MarksOf(stretch.first).sampling().Rows(stretch.first, around_onset, fn);
     evidence_.loss.sampling().Rows(around_onset, stretch.end(), fn);
   }
-  // A gap that a row leaves, and the number of the packet before it.
+  // A gap that a row leaves, from packet number `from` up to `to`, or (its end) to what follows the stretch.
   struct RowGap {
     uint64_t from;
+    uint64_t to;
     Gap gap;
   };
   std::vector<RowGap> SamplingGaps(const Stretch& stretch) const;
@@ -167,20 +168,27 @@ void Gatherer::KeepToCaps() {
   }
 }
 
-// Each row of packets that the kernel kept one of N of is one gap, from the packet before it to the one behind it.
+// Each row of packets that the kernel kept one of N of is one gap, from the packet before it to the one behind it; and over
+// those that may have been of the row, as they passed within the call that began it or ended it.
 std::vector<Gatherer::RowGap> Gatherer::SamplingGaps(const Stretch& stretch) const {
   std::vector<RowGap> gaps;
-  Rows(stretch, [&](uint64_t first, uint64_t end, uint64_t one_of) {
-    const uint64_t from = first > stretch.first ? first - 1 : first;
-    const uint64_t to = std::min(end, stretch.end() - 1);
-    const uint64_t left_out = (to - first) * (one_of - 1);
+  const uint64_t last = stretch.end() - 1;
+  Rows(stretch, [&](const SampledRow& row) {
+    uint64_t from = row.first > stretch.first ? row.first - 1 : row.first;
+    uint64_t to = std::min(row.end, last);
+    const uint64_t left_out = (to - row.first) * (row.one_of - 1);
     if (left_out == 0) return;
-    gaps.push_back({from, {TimeOf(stretch, from), TimeOf(stretch, to), left_out, false, true, GapReason::kSampling}});
+    while (from > stretch.first && TimeOf(stretch, from) >= row.begins.begin_ns) --from;
+    while (to <= last && TimeOf(stretch, to) < row.ends.end_ns) ++to;
+    const int64_t to_ns = TimeOf(stretch, std::min(to, last));
+    gaps.push_back({from, to, {TimeOf(stretch, from), to_ns, left_out, false, true, GapReason::kSampling}});
   });
   return gaps;
 }
 
-void Gatherer::SeeGaps(const Stretch& stretch, Gaps* gaps) const {
+void Gatherer::SeeGaps(size_t at_stretch, Gaps* gaps) const {
+  const Stretch& stretch = stretches_[at_stretch];
+  const Stretch* const following = at_stretch + 1 < stretches_.size() ? &stretches_[at_stretch + 1] : nullptr;
   if (stretch.section == Section::kHistory) {
     for (uint64_t i = stretch.first; i + 1 < stretch.end(); ++i) SeeGapBetween(stretch, i, {stretch.section, i + 1, 1}, gaps);
     return;
@@ -188,7 +196,12 @@ void Gatherer::SeeGaps(const Stretch& stretch, Gaps* gaps) const {
   const std::vector<RowGap> sampled = SamplingGaps(stretch);
   auto next = sampled.begin();
   const auto see_sampled_up_to = [&](uint64_t number) {
-    for (; next != sampled.end() && next->from <= number; ++next) gaps->Add(next->gap);
+    for (; next != sampled.end() && next->from <= number; ++next) {
+      Gap gap = next->gap;
+      gap.open = next->to == stretch.end() && following == nullptr;
+      if (next->to == stretch.end() && following != nullptr) gap.to_ns = TimeOf(*following, following->first);
+      gaps->Add(gap);
+    }
   };
   RecordWalker walker(Find(stretch, stretch.first));
   uint64_t at = stretch.first;
@@ -243,11 +256,9 @@ void Gatherer::Describe(Tap::Origin* origin) const {
     if (stretch.section == Section::kHistory) {
       SeeSamplingOfHistory(i, origin);
     } else {
-      Rows(stretch, [&](uint64_t, uint64_t, uint64_t one_of) {
-        origin->before.SamplingOf(stretch.section).Add(one_of);
-      });
+      Rows(stretch, [&](const SampledRow& row) { origin->before.SamplingOf(stretch.section).Add(row.one_of); });
     }
-    SeeGaps(stretch, &origin->gaps);
+    SeeGaps(i, &origin->gaps);
     if (i + 1 < stretches_.size()) SeeGapBetween(stretch, stretch.end() - 1, stretches_[i + 1], &origin->gaps);
   }
 }

@@ -16,6 +16,7 @@ struct Gap {
   bool exact = true;     // false: `packets` is counted, but may have fallen elsewhere
   bool counted = true;   // false: nobody knows how many
   GapReason reason = GapReason::kKernel;
+  bool open = false;     // it ends with what follows the packet at `to_ns`
 };
 
 // The gaps of a recording, in its order, at most kMost: when they run out, neighbours of the same reason are merged.
@@ -24,12 +25,18 @@ class Gaps {
   static constexpr size_t kMost = 256;
 
   void Add(const Gap& gap);
+  // The next packet that is recorded is here: open ones end with it.
+  void Close(int64_t to_ns) {
+    if (any_open_) CloseAll(to_ns);
+  }
   std::vector<Gap> Take() { return std::move(gaps_); }
 
  private:
+  void CloseAll(int64_t to_ns);
   void Merge(GapReason reason, bool counted);
 
   std::vector<Gap> gaps_;
+  bool any_open_ = false;
 };
 
 }  // namespace pcap_ring

@@ -149,7 +149,7 @@ void LiveDriver::KeptAll() {
   const SamplingStep last = steps_.back();
   steps_.pop_back();
   PlaceSteps(last.place_ns);
-  pipeline_->Sample(last.exchange.one_of, last.place_ns);
+  pipeline_->Sample(last.exchange.one_of, last.place_ns, CallOf(last));
 }
 
 void LiveDriver::FindStepsInBlock() {
@@ -186,7 +186,7 @@ void LiveDriver::FindStepsInBlock() {
 void LiveDriver::PlaceSteps(int64_t time_ns) {
   size_t placed = 0;
   for (; placed < steps_.size() && steps_[placed].place_ns <= time_ns; ++placed) {
-    pipeline_->Sample(steps_[placed].exchange.one_of);
+    pipeline_->Sample(steps_[placed].exchange.one_of, CallOf(steps_[placed]));
   }
   steps_.erase(steps_.begin(), steps_.begin() + static_cast<ptrdiff_t>(placed));
 }

@@ -41,6 +41,7 @@ class LiveDriver : private LiveSource::Sink {
     Sampler::Exchange exchange;
     int64_t place_ns;  // its end, or what the packets say
   };
+  static StepCall CallOf(const SamplingStep& step) { return {step.exchange.begin_ns, step.exchange.end_ns}; }
 
   void OnPacket(const Packet& packet) override;
   void OnBlock(uintptr_t slot, uint32_t packets) override;

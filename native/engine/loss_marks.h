@@ -83,8 +83,8 @@ class LossMarks {
   }
 
   // Packet `number`, a captured one or the next, and all behind it are 1 of `n`.
-  void Sample(uint64_t number, uint32_t n, uint64_t oldest) {
-    sampling_.Step(number, n, oldest);
+  void Sample(uint64_t number, uint32_t n, uint64_t oldest, const StepCall& call) {
+    sampling_.Step(number, n, oldest, call);
     placed_.left_out = sampling_.LeftOutBefore(number);
   }
   const SamplingMarks& sampling() const { return sampling_; }

@@ -176,9 +176,9 @@ void Pipeline::Start(Tap* tap, int64_t time_ns, bool by_stamp) {
 
 // What was counted already stays as it was counted, so that no figure ever falls: a few packets, between a caller's time and its
 // command.
-void Pipeline::SampleFrom(uint64_t number, uint32_t n) {
+void Pipeline::SampleFrom(uint64_t number, uint32_t n, const StepCall& call) {
   totals_.Step(n);
-  loss_.Sample(number, n, position().oldest);
+  loss_.Sample(number, n, position().oldest, call);
   for (const auto& tap : taps_) tap->OnSampling(n);
   if (lookback_) lookback_->Sample(n);
 }

@@ -71,8 +71,10 @@ class Pipeline : private PacketRing::Grower {
     return {ring_.pushed(), lookback_ ? lookback_->oldest_number() : ring_.oldest_number()};
   }
   // From here on the kernel keeps one of `n` packets; or (`since_ns`) from the first in the ring on that is stamped then.
-  void Sample(uint32_t n) { SampleFrom(ring_.pushed(), n); }
-  void Sample(uint32_t n, int64_t since_ns) { SampleFrom(ring_.pushed() - ring_.packets() + SplitAt(since_ns).before, n); }
+  void Sample(uint32_t n, const StepCall& call = {}) { SampleFrom(ring_.pushed(), n, call); }
+  void Sample(uint32_t n, int64_t since_ns, const StepCall& call = {}) {
+    SampleFrom(ring_.pushed() - ring_.packets() + SplitAt(since_ns).before, n, call);
+  }
   bool recording() const;
   // A recording has reached its cap, and waits for its resolution: packets are counted for it.
   bool counting() const;
@@ -108,7 +110,7 @@ class Pipeline : private PacketRing::Grower {
     uint64_t before;
   };
   Split SplitAt(int64_t time_ns) const;
-  void SampleFrom(uint64_t number, uint32_t n);
+  void SampleFrom(uint64_t number, uint32_t n, const StepCall& call);
   // In the place of the one that it will overwrite in the ring.
   void PutOff(const Packet& packet) {
     Packet& place = put_off_[put_off_at_];

@@ -19,6 +19,22 @@ struct SamplingRange {
   }
 };
 
+// The call that a step was made in, as packets are stamped: which of those from within it passed before the step, and which
+// behind it, is a guess. By default there was none.
+struct StepCall {
+  int64_t begin_ns = INT64_MAX;
+  int64_t end_ns = INT64_MIN;
+};
+
+// Packets in a row that are 1 of the same `one_of`: from number `first` up to before `end`.
+struct SampledRow {
+  uint64_t first = 0;
+  uint64_t end = 0;
+  uint64_t one_of = 1;
+  StepCall begins;  // the steps at its two ends
+  StepCall ends;
+};
+
 // Where in the sequence of captured packets the kernel began to keep 1 of N. A packet that is 1 of N stands for itself and
 // for N - 1 behind it, which nobody counted: an estimate. The capture thread's.
 class SamplingMarks {
@@ -29,11 +45,11 @@ class SamplingMarks {
   SamplingMarks() : steps_(kMost) {}
 
   // Packet `number` and those behind it are 1 of `n`. Of those before `oldest` nobody asks any more.
-  void Step(uint64_t number, uint32_t n, uint64_t oldest) {
+  void Step(uint64_t number, uint32_t n, uint64_t oldest, const StepCall& call = {}) {
     const uint64_t left_out = LeftOutBefore(number);
     while (count_ > 0 && At(count_ - 1).number >= number) --count_;
     if (count_ == kMost) Forget(oldest);
-    At(count_++) = {number, n, left_out};
+    At(count_++) = {number, n, left_out, call};
   }
 
   // How many were left out before packet `number`.
@@ -54,15 +70,17 @@ class SamplingMarks {
     return 1;
   }
 
-  // Calls fn(first, end, n) for each row of packets that are 1 of the same n, among those from `first` up to before `end`.
+  // Calls fn(SampledRow) for each row among the packets from `first` up to before `end`.
   template <typename Fn>
   void Rows(uint64_t first, uint64_t end, Fn fn) const {
     for (size_t i = 0; first < end; ++i) {
       const uint64_t next = i < count_ ? At(i).number : UINT64_MAX;
       if (next <= first) continue;
-      const uint64_t row_end = std::min(next, end);
-      fn(first, row_end, i == 0 ? 1 : At(i - 1).one_of);
-      first = row_end;
+      SampledRow row = {first, std::min(next, end), i == 0 ? 1 : At(i - 1).one_of, {}, {}};
+      if (i > 0 && At(i - 1).number == first) row.begins = At(i - 1).call;
+      if (next == row.end) row.ends = At(i).call;
+      first = row.end;
+      fn(row);
     }
   }
 
@@ -71,6 +89,7 @@ class SamplingMarks {
     uint64_t number = 0;
     uint64_t one_of = 1;
     uint64_t left_out = 0;  // before it
+    StepCall call;
   };
 
   Mark& At(size_t i) { return steps_[(first_ + i) % steps_.size()]; }
@@ -79,7 +98,7 @@ class SamplingMarks {
   // What nobody asks for any more; else the two oldest become one, which says the more of the two.
   void Forget(uint64_t oldest) {
     if (At(1).number > oldest) {
-      const Mark merged = {At(0).number, std::max(At(0).one_of, At(1).one_of), At(0).left_out};
+      const Mark merged = {At(0).number, std::max(At(0).one_of, At(1).one_of), At(0).left_out, At(0).call};
       At(1) = merged;
     }
     first_ = (first_ + 1) % steps_.size();

@@ -129,6 +129,7 @@ void Tap::Record(const Packet& packet, Cursor at, bool congested, const LossMark
   ++packets_;
   file_bytes_ += size;
   section_begun_ = true;
+  gaps_.Close(packet.time_ns());
   if (any_packet_) {
     if (passed_over_ > 0 || unplaced_writer_loss_ > 0 || loss != loss_last_) SeeGap(packet.time_ns(), loss);
   } else {

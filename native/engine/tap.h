@@ -43,7 +43,7 @@ class Tap {
     int64_t last_ns = 0;              // the last packet's time
     LossMarks::Totals loss_at_begin;  // before the first packet
     LossMarks::Totals loss_at_end;    // before the last packet
-    Gaps gaps;                        // between them, and what should be there and is not
+    Gaps gaps;                        // between them, or up to what follows, and what should be there and is not
     TrafficCounters totals;           // as they stood at T
   };
   void Start(Origin origin);

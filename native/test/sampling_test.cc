@@ -26,9 +26,9 @@ class Bench {
       : pipeline_(Config(ring_packets, lookback_ns, [this] { ++suspicions; }), &queue_, &listener) {}
   ~Bench() { Read(); }
 
-  void Sample(uint32_t n) {
+  void Sample(uint32_t n, const StepCall& call = {}) {
     one_of_ = n;
-    pipeline_.Sample(n);
+    pipeline_.Sample(n, call);
   }
   // `pps` packets, evenly, for so long.
   void Run(double pps, int64_t length_ns) {
@@ -186,6 +186,32 @@ TEST(gaps_stand_in_the_order_of_the_file) {
   CHECK_EQ(bench.Missing(GapReason::kKernel, true), 15u);
   CHECK(gaps.size() >= 6);
   for (size_t i = 1; i < gaps.size(); ++i) CHECK(gaps[i].from_ns >= gaps[i - 1].from_ns);
+}
+
+// Of those that passed within the call that set it nobody knows whether others passed between them.
+TEST(a_gap_reaches_over_the_calls_that_began_and_ended_it) {
+  for (const bool up_to_freeze : {false, true}) {
+    Bench bench;
+    bench.Run(100'000, 2 * kNsPerSec);
+    const int64_t begin_ns = bench.now_ns;
+    bench.Run(100'000, kNsPerMs / 10);
+    bench.Sample(8, {begin_ns, bench.now_ns});
+    bench.Run(100'000, 10 * kNsPerMs);
+    const int64_t sampled_ns = bench.now_ns;
+    bench.Sample(1, {sampled_ns, sampled_ns + kNsPerMs / 10});
+    bench.Run(100'000, (up_to_freeze ? 1 : 2) * kNsPerMs / 10);
+    bench.Freeze(MakeTap(1), bench.now_ns);
+    const int64_t freeze_ns = bench.now_ns;
+    bench.Run(100'000, kNsPerMs);
+    bench.Resolve();
+    const auto first_from = [&](int64_t time_ns) { return std::lower_bound(bench.times.begin(), bench.times.end(), time_ns); };
+    CHECK_EQ(bench.summary->gaps.size(), 1u);
+    const Gap& gap = bench.summary->gaps.front();
+    CHECK_EQ(gap.from_ns, *(first_from(begin_ns) - 1));
+    CHECK_EQ(gap.to_ns, up_to_freeze ? *first_from(freeze_ns) : *first_from(sampled_ns + kNsPerMs / 10));
+    CHECK_EQ(gap.packets, 7u * static_cast<uint64_t>(first_from(sampled_ns) - first_from(begin_ns + kNsPerMs / 10)));
+    CHECK(!gap.exact && gap.reason == GapReason::kSampling);
+  }
 }
 
 // The caller took T, and was held up before its command was seen.
