@@ -176,10 +176,13 @@ std::vector<Gatherer::RowGap> Gatherer::SamplingGaps(const Stretch& stretch) con
   Rows(stretch, [&](const SampledRow& row) {
     uint64_t from = row.first > stretch.first ? row.first - 1 : row.first;
     uint64_t to = std::min(row.end, last);
-    const uint64_t left_out = (to - row.first) * (row.one_of - 1);
+    const uint64_t unseen = from < row.first ? row.left_out_before : 0;
+    const uint64_t left_out = (to - row.first) * (row.one_of - 1) + unseen;
     if (left_out == 0) return;
+    if (row.one_of == 1) to = row.first;
     while (from > stretch.first && TimeOf(stretch, from) >= row.begins.begin_ns) --from;
-    while (to <= last && TimeOf(stretch, to) < row.ends.end_ns) ++to;
+    const int64_t until_ns = row.one_of == 1 ? row.begins.end_ns : row.ends.end_ns;
+    while (to <= last && TimeOf(stretch, to) < until_ns) ++to;
     const int64_t to_ns = TimeOf(stretch, std::min(to, last));
     gaps.push_back({from, to, {TimeOf(stretch, from), to_ns, left_out, false, true, GapReason::kSampling}});
   });

@@ -31,7 +31,8 @@ struct SampledRow {
   uint64_t first = 0;
   uint64_t end = 0;
   uint64_t one_of = 1;
-  StepCall begins;  // the steps at its two ends
+  uint64_t left_out_before = 0;  // behind the packet before it, which is no part of what that one stands for
+  StepCall begins;               // the steps at its two ends
   StepCall ends;
 };
 
@@ -44,12 +45,20 @@ class SamplingMarks {
 
   SamplingMarks() : steps_(kMost) {}
 
-  // Packet `number` and those behind it are 1 of `n`. Of those before `oldest` nobody asks any more.
-  void Step(uint64_t number, uint32_t n, uint64_t oldest, const StepCall& call = {}) {
-    const uint64_t left_out = LeftOutBefore(number);
-    while (count_ > 0 && At(count_ - 1).number >= number) --count_;
+  // Packet `number` and those behind it are 1 of `n`. Of those before `oldest` nobody asks any more. If none was kept since the
+  // step before, which began to keep 1 of N, there were N - 1 on the mean (how many passed being anybody's guess).
+  void Step(uint64_t number, uint32_t n, uint64_t oldest, StepCall call = {}) {
+    uint64_t left_out = LeftOutBefore(number);
+    uint64_t unseen = 0;
+    for (; count_ > 0 && At(count_ - 1).number >= number; --count_) {
+      const Mark& taken = At(count_ - 1);
+      if (taken.number > number) continue;
+      unseen = taken.unseen + taken.one_of - 1;
+      left_out += taken.one_of - 1;
+      if (unseen > 0) call.begin_ns = std::min(call.begin_ns, taken.call.begin_ns);
+    }
     if (count_ == kMost) Forget(oldest);
-    At(count_++) = {number, n, left_out, call};
+    At(count_++) = {number, n, left_out, unseen, call};
   }
 
   // How many were left out before packet `number`.
@@ -58,9 +67,9 @@ class SamplingMarks {
       const Mark& mark = At(i);
       if (mark.number > number) continue;
       const uint64_t left_out = mark.left_out + (number - mark.number) * (mark.one_of - 1);
-      return i + 1 < count_ ? std::min(left_out, At(i + 1).left_out) : left_out;
+      return i + 1 < count_ ? std::min(left_out, At(i + 1).left_out - At(i + 1).unseen) : left_out;
     }
-    return count_ > 0 ? At(0).left_out : 0;
+    return count_ > 0 ? At(0).left_out - At(0).unseen : 0;
   }
 
   uint64_t OneOf(uint64_t number) const {
@@ -76,8 +85,11 @@ class SamplingMarks {
     for (size_t i = 0; first < end; ++i) {
       const uint64_t next = i < count_ ? At(i).number : UINT64_MAX;
       if (next <= first) continue;
-      SampledRow row = {first, std::min(next, end), i == 0 ? 1 : At(i - 1).one_of, {}, {}};
-      if (i > 0 && At(i - 1).number == first) row.begins = At(i - 1).call;
+      SampledRow row = {first, std::min(next, end), i == 0 ? 1 : At(i - 1).one_of, 0, {}, {}};
+      if (i > 0 && At(i - 1).number == first) {
+        row.left_out_before = At(i - 1).unseen;
+        row.begins = At(i - 1).call;
+      }
       if (next == row.end) row.ends = At(i).call;
       first = row.end;
       fn(row);
@@ -89,6 +101,7 @@ class SamplingMarks {
     uint64_t number = 0;
     uint64_t one_of = 1;
     uint64_t left_out = 0;  // before it
+    uint64_t unseen = 0;    // of these, by steps behind which no packet was kept
     StepCall call;
   };
 
@@ -98,7 +111,7 @@ class SamplingMarks {
   // What nobody asks for any more; else the two oldest become one, which says the more of the two.
   void Forget(uint64_t oldest) {
     if (At(1).number > oldest) {
-      const Mark merged = {At(0).number, std::max(At(0).one_of, At(1).one_of), At(0).left_out, At(0).call};
+      const Mark merged = {At(0).number, std::max(At(0).one_of, At(1).one_of), At(0).left_out, 0, At(0).call};
       At(1) = merged;
     }
     first_ = (first_ + 1) % steps_.size();

@@ -214,6 +214,31 @@ TEST(a_gap_reaches_over_the_calls_that_began_and_ended_it) {
   }
 }
 
+TEST(a_row_of_which_nothing_was_kept_is_told_of) {
+  enum class Where { kBetweenTwo, kBeforeTheFreeze, kInTheRingsGap };
+  for (const Where where : {Where::kBetweenTwo, Where::kBeforeTheFreeze, Where::kInTheRingsGap}) {
+    Bench bench;
+    bench.Run(100'000, 2 * kNsPerSec);
+    if (where == Where::kInTheRingsGap) bench.Run(1'500'000, kNsPerMs);
+    bench.Sample(64);
+    const int64_t from_ns = bench.times.back();
+    bench.now_ns += kNsPerMs;
+    bench.Sample(1);
+    if (where == Where::kBetweenTwo) bench.Run(100'000, kNsPerMs);
+    if (where == Where::kInTheRingsGap) bench.Run(1'500'000, 300 * kNsPerMs);
+    bench.Freeze(MakeTap(1), bench.now_ns);
+    bench.Run(100'000, kNsPerMs);
+    bench.Resolve();
+    CHECK_EQ(bench.Missing(GapReason::kSampling, false), 63u);
+    CHECK_EQ(bench.Missing(GapReason::kSampling, true), 0u);
+    for (const Gap& gap : bench.summary->gaps) CHECK(gap.from_ns <= from_ns + kNsPerMs || gap.reason != GapReason::kSampling);
+    if (where == Where::kInTheRingsGap) continue;
+    const auto next = std::upper_bound(bench.times.begin(), bench.times.end(), from_ns);
+    CHECK_EQ(bench.summary->gaps.size(), 1u);
+    if (!bench.summary->gaps.empty()) CHECK(bench.summary->gaps[0].from_ns == from_ns && bench.summary->gaps[0].to_ns == *next);
+  }
+}
+
 // The caller took T, and was held up before its command was seen.
 TEST(what_was_taken_behind_the_freeze_already_counts_one_by_one) {
   Bench bench;
