@@ -81,6 +81,13 @@ const testTools = [
   { name: 'setpriv', package: 'util-linux', present: () => inPath('setpriv') && inPath('unshare') },
 ]
 
+// libFuzzer is clang's; what is older than 16 does not know all of C++20 that the core uses.
+const clangs = [20, 19, 18, 17, 16].map((version) => `clang++-${version}`)
+const haveFuzzer = (clang) => {
+  const { status, stdout } = spawnSync(clang, ['-print-file-name=libclang_rt.fuzzer-x86_64.a'], { encoding: 'utf8' })
+  return status === 0 && path.isAbsolute(stdout.trim())
+}
+
 /** Installs packages of the system, or says what to do so that they are. */
 function installPackages(packages) {
   const install = ['install', '-y', '--no-install-recommends', ...packages]
@@ -113,6 +120,16 @@ function needSystemPackages({ forTests = false } = {}) {
   if (missing.length === 0) return
   const { ok, why } = installPackages(missing.map((tool) => tool.package))
   if (!ok) fail(`missing: ${missing.map((tool) => tool.name).join(', ')}. ${why}`)
+}
+
+/** The compiler of the fuzzers. */
+function needFuzzTools() {
+  const find = () => clangs.find((clang) => inPath(clang) && haveFuzzer(clang))
+  if (find() === undefined) {
+    const { ok, why } = installPackages(['clang-16', 'libclang-rt-16-dev'])
+    if (!ok) fail(`missing: clang 16 or newer with libFuzzer. ${why}`)
+  }
+  return find() ?? fail('clang 16 was installed, but brings no libFuzzer')
 }
 
 // --- node_modules ----------------------------------------------------------------------------------------------------
@@ -160,8 +177,9 @@ function libpcapVersion() {
 function needAddon(configuration = 'Release') {
   const stamp = at('build', `pcap-ring-stamp-${configuration}`)
   const sources = [...filesUnder(at('native'), (name) => /\.(cc|h)$/.test(name)), at('binding.gyp')]
-  // native/test is the core's own and no part of the addon.
-  const ours = sources.filter((file) => !file.startsWith(at('native', 'test')))
+  // native/test and native/fuzz are the core's own and no part of the addon.
+  const apart = [at('native', 'test'), at('native', 'fuzz')]
+  const ours = sources.filter((file) => !apart.some((directory) => file.startsWith(directory)))
   const machine = hash([
     process.versions.modules,
     process.arch,
@@ -232,6 +250,7 @@ module.exports = {
   npm,
   needAddon,
   needEverything,
+  needFuzzTools,
   needLib,
   needNodeModules,
   needSystemPackages,

@@ -51,7 +51,7 @@ const strangers = files.filter(
   (file) =>
     !/^(lib|prebuilds|vendor|native)\/|^(package\.json|binding\.gyp|README\.md|LICENSE|CHANGELOG\.md|DESIGN\.md|SECURITY\.md)$/.test(
       file,
-    ) || /^native\/test\/|\/\.[^/]*$/.test(file),
+    ) || /^native\/(test|fuzz)\/|\/\.[^/]*$/.test(file),
 )
 check(strangers.length === 0, `the tarball holds what no user needs: ${strangers.join(', ')}`)
 

@@ -20,6 +20,7 @@ const nativeRules = {
   incident: [...sensors, 'engine', 'output'],
   binding: [...sensors, 'engine', 'output', 'incident'],
   test: [...sensors, 'engine', 'output', 'incident'],
+  fuzz: [...sensors, 'engine', 'output', 'incident', 'test'],
 }
 
 /** What a file of src/ may import from src/: folders, single files, or '.' for any file directly in src/. */

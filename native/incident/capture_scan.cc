@@ -112,6 +112,14 @@ class Finds {
   Sha256 digest_;
 };
 
+// Whether a head is one of ours; others may hold what readers refuse, such as a link type with bits that mean nothing.
+bool IsOurs(const PcapFileHeader& header) {
+  constexpr uint32_t kReservedLinkTypeBits = 0x03ff0000;
+  if (header.magic != kPcapMagicMicro && header.magic != kPcapMagicNano) return false;
+  return header.version_major == 2 && header.version_minor == 4 && header.thiszone == 0 && header.sigfigs == 0 &&
+         (header.linktype & kReservedLinkTypeBits) == 0;
+}
+
 // After a power failure a file may end in zeros that nobody wrote.
 bool Blank(const PcapRecordHeader& record) {
   return record.sec == 0 && record.fraction == 0 && record.caplen == 0 && record.len == 0;
@@ -124,7 +132,7 @@ void ScanPcap(Input* input, Finds* finds) {
     finds->scan()->begun = input->ended() && (begins(kPcapMagicMicro) || begins(kPcapMagicNano));
     return;
   }
-  if (header.magic != kPcapMagicMicro && header.magic != kPcapMagicNano) return;
+  if (!IsOurs(header)) return;
   const Precision precision = header.magic == kPcapMagicNano ? Precision::kNano : Precision::kMicro;
   finds->Head(header.linktype, header.snaplen, precision);
   finds->Accept(&header, sizeof header);

@@ -202,7 +202,9 @@ bool PcapngBlockHead::Plausible() const {
 }
 
 bool IsPcapngSection(const Bytes& block) {
-  return IsOf(PcapngBlock::kSection, 28, block) && Get<uint32_t>(block, 8) == kByteOrderMagic;
+  constexpr uint32_t kVersion1_0 = 1;
+  return IsOf(PcapngBlock::kSection, 28, block) && Get<uint32_t>(block, 8) == kByteOrderMagic &&
+         Get<uint32_t>(block, 12) == kVersion1_0 && Get<uint64_t>(block, 16) == UINT64_MAX;
 }
 
 std::optional<PcapngInterface> ReadPcapngInterface(const Bytes& block) {

@@ -318,6 +318,8 @@ TEST(what_is_none_of_ours_is_told_from_a_beginning) {
     return bytes;
   };
   CHECK(foreign(with(8, 0)));  // the byte order magic
+  CHECK(foreign(with(15, 0xf8)));  // the version
+  CHECK(foreign(with(16, 40)));  // how long the section is
   const size_t interface = ParsePcapng(whole).blocks[1].begin;
   CHECK(foreign(with(interface, 6)));
   CHECK(foreign(with(interface + 4, 0xf1)));

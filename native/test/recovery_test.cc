@@ -331,6 +331,18 @@ TEST(what_is_not_ours_is_left_alone) {
   CHECK_EQ(NamesIn(dir.path()).size(), names.size());
 }
 
+TEST(a_head_that_no_reader_takes_is_none_of_ours) {
+  const Bytes whole = EncodePcap(SmallPackets(2));
+  for (const size_t at : {size_t{4}, size_t{6}, size_t{8}, size_t{12}, size_t{22}}) {  // versions, zone, figures, reserved bits
+    const TempDir dir;
+    Bytes other = whole;
+    other[at] = 0x30;
+    WriteText(dir / "incident_a.pcap.part", Text(other));
+    CHECK_EQ(Recover(dir), 1u);
+    CHECK(NamesIn(dir.path()) == std::vector<std::string>{"incident_a.pcap.part"});
+  }
+}
+
 TEST(garbage_under_our_name_is_kept_and_told_of) {
   const TempDir dir;
   const std::string garbage(100, 'x');
