@@ -5,15 +5,7 @@ import type { Figures } from './derive.js'
 import type { Case } from './plan.js'
 import { median, range } from './statistics.js'
 import { caseName } from './summary.js'
-
-/** What is used of vega and vega-lite, which are installed beside the bench (bench/install.ts). */
-interface Vega {
-  parse(spec: object): object
-  View: new (runtime: object, options: { renderer: 'none' }) => { toSVG(): Promise<string> }
-}
-interface VegaLite {
-  compile(spec: object): { spec: object }
-}
+import { svg } from './vega.js'
 
 interface Point {
   case: string
@@ -99,9 +91,6 @@ export function spec(figures: readonly Figures[], cases: readonly Case[]): objec
   }
 }
 
-export async function chart(figures: readonly Figures[], cases: readonly Case[]): Promise<string> {
-  // Not known to the compiler: neither is a dependency of this package.
-  const [vega, lite] = (await Promise.all(['vega', 'vega-lite'].map((name) => import(name)))) as [Vega, VegaLite]
-  const view = new vega.View(vega.parse(lite.compile(spec(figures, cases)).spec), { renderer: 'none' })
-  return view.toSVG()
+export function chart(figures: readonly Figures[], cases: readonly Case[]): Promise<string> {
+  return svg(spec(figures, cases))
 }
