@@ -180,9 +180,9 @@ std::vector<Gatherer::RowGap> Gatherer::SamplingGaps(const Stretch& stretch) con
     const uint64_t left_out = (to - row.first) * (row.one_of - 1) + unseen;
     if (left_out == 0) return;
     if (row.one_of == 1) to = row.first;
-    while (from > stretch.first && TimeOf(stretch, from) >= row.begins.begin_ns) --from;
-    const int64_t until_ns = row.one_of == 1 ? row.begins.end_ns : row.ends.end_ns;
-    while (to <= last && TimeOf(stretch, to) < until_ns) ++to;
+    while (from > stretch.first && row.begins.Holds(TimeOf(stretch, from))) --from;
+    const StepCall& ends = row.one_of == 1 ? row.begins : row.ends;
+    while (to <= last && ends.Holds(TimeOf(stretch, to))) ++to;
     const int64_t to_ns = TimeOf(stretch, std::min(to, last));
     gaps.push_back({from, to, {TimeOf(stretch, from), to_ns, left_out, false, true, GapReason::kSampling}});
   });

@@ -24,6 +24,8 @@ struct SamplingRange {
 struct StepCall {
   int64_t begin_ns = INT64_MAX;
   int64_t end_ns = INT64_MIN;
+
+  bool Holds(int64_t time_ns) const { return begin_ns <= time_ns && time_ns < end_ns; }
 };
 
 // Packets in a row that are 1 of the same `one_of`: from number `first` up to before `end`.
