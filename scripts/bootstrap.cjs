@@ -84,7 +84,10 @@ const testTools = [
 // libFuzzer is clang's; what is older than 16 does not know all of C++20 that the core uses.
 const clangs = [20, 19, 18, 17, 16].map((version) => `clang++-${version}`)
 const haveFuzzer = (clang) => {
-  const { status, stdout } = spawnSync(clang, ['-print-file-name=libclang_rt.fuzzer-x86_64.a'], { encoding: 'utf8' })
+  const machine = process.arch === 'arm64' ? 'aarch64' : 'x86_64'
+  const { status, stdout } = spawnSync(clang, [`-print-file-name=libclang_rt.fuzzer-${machine}.a`], {
+    encoding: 'utf8',
+  })
   return status === 0 && path.isAbsolute(stdout.trim())
 }
 

@@ -114,10 +114,9 @@ class Finds {
 
 // Whether a head is one of ours; others may hold what readers refuse, such as a link type with bits that mean nothing.
 bool IsOurs(const PcapFileHeader& header) {
-  constexpr uint32_t kReservedLinkTypeBits = 0x03ff0000;
   if (header.magic != kPcapMagicMicro && header.magic != kPcapMagicNano) return false;
   return header.version_major == 2 && header.version_minor == 4 && header.thiszone == 0 && header.sigfigs == 0 &&
-         (header.linktype & kReservedLinkTypeBits) == 0;
+         (header.linktype & RecordingReader::kReservedLinkTypeBits) == 0;
 }
 
 // After a power failure a file may end in zeros that nobody wrote.

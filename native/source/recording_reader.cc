@@ -25,7 +25,7 @@ constexpr uint32_t kMagicMicro = 0xa1b2c3d4;
 constexpr uint32_t kMagicNano = 0xa1b23c4d;
 constexpr uint32_t kMagicKuznetzov = 0xa1b2cd34;
 constexpr size_t kFileHeaderSize = 24;
-constexpr uint32_t kReservedLinkTypeBits = 0x03ff0000;
+constexpr uint32_t kReservedLinkTypeBits = RecordingReader::kReservedLinkTypeBits;
 
 constexpr uint32_t kSectionHeader = 0x0a0d0d0a;  // reads the same in both byte orders
 constexpr uint32_t kInterfaceDescription = 1;

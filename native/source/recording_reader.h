@@ -21,6 +21,8 @@ class RecordingReader {
 
   // Largest record or block that is believed, whatever the file claims (libpcap's MAXIMUM_SNAPLEN).
   static constexpr uint32_t kMaxCaplen = 262'144;
+  // Of a .pcap's LINKTYPE_ field: a file that has one of them set is refused.
+  static constexpr uint32_t kReservedLinkTypeBits = 0x03ff0000;
 
   RecordingReader();
   ~RecordingReader();

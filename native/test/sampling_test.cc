@@ -206,6 +206,7 @@ TEST(a_gap_reaches_over_the_calls_that_began_and_ended_it) {
     bench.Resolve();
     const auto first_from = [&](int64_t time_ns) { return std::lower_bound(bench.times.begin(), bench.times.end(), time_ns); };
     CHECK_EQ(bench.summary->gaps.size(), 1u);
+    if (bench.summary->gaps.empty()) return;
     const Gap& gap = bench.summary->gaps.front();
     CHECK_EQ(gap.from_ns, *(first_from(begin_ns) - 1));
     CHECK_EQ(gap.to_ns, up_to_freeze ? *first_from(freeze_ns) : *first_from(sampled_ns + kNsPerMs / 10));

@@ -47,16 +47,13 @@ interface Case {
   inject(ground: Ground): void
   undo(ground: Ground): void
   code: string
-  /** No file can get its final name: what there was stays for a recovery, or is gone with its directory. */
-  unnamed?: true
 }
 
-const failing = (name: string, fault: Fault, code: string, more: Partial<Case> = {}): Case => ({
+const failing = (name: string, fault: Fault, code: string): Case => ({
   name,
   inject: (ground) => ground.fault(fault),
   undo: (ground) => ground.fault(null),
   code,
-  ...more,
 })
 
 const cases: Case[] = [
@@ -214,23 +211,16 @@ test('in the middle of an incident', { skip }, async (t) => {
     t.same((await census(host)).threads, before.threads)
   })
 
-  await t.test('a disk that is slow', async (t) => {
+  await t.test('a write of three seconds loses nothing', async (t) => {
     await place.traffic()
     await freeze(host)
     place.fault({ call: 'write', ms: 3_000 })
     await goesOn(host)
-    await new Promise((resolve) => setTimeout(resolve, 3_000))
     place.fault(null)
     const report = (await resolve(host)) as IncidentReport
     const { frames, wrong } = readEvidence(report)
     t.same([report.error, wrong], [null, []])
-    const told = report.coverage.gaps.reduce((sum, { packets }) => sum + (packets ?? Number.NaN), 0)
-    const missing = jumps(frames).reduce((sum, jump) => {
-      const [to, from] = jump.split(' after ').map(Number) as [number, number]
-      return sum + to - from - 1
-    }, 0)
-    t.equal(told, missing, `${missing} are missing`)
-    t.equal(report.loss.writer, missing)
+    t.same([jumps(frames), report.coverage.gaps, report.loss.writer], [[], [], 0])
     await isFine(t, host, 'the next one')
     await sameAsBefore(t, host, before)
   })

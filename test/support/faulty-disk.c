@@ -1,6 +1,6 @@
 // A disk that fails or is slow: preloaded into a host, it comes between the library and the calls that touch the files of an
 // incident. What it does is told by a file of three 32-bit numbers, $PCAP_RING_FAULTY_DISK, that the test writes to: which call
-// (1 write, 2 fdatasync, 3 fsync, 4 link), the errno that it fails with (0: none), and how many microseconds it takes.
+// (1 write, 2 fdatasync), the errno that it fails with (0: none), and how many microseconds it takes.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { kWrite = 1, kFdatasync, kFsync, kLink };
+enum { kWrite = 1, kFdatasync };
 
 static const _Atomic int32_t* told;
 
@@ -51,7 +51,3 @@ ssize_t write(int fd, const void* data, size_t size) {
 }
 
 int fdatasync(int fd) { return is_of_an_incident(fd) && fails(kFdatasync) ? -1 : REAL(fdatasync)(fd); }
-
-int fsync(int fd) { return fails(kFsync) ? -1 : REAL(fsync)(fd); }
-
-int link(const char* from, const char* to) { return fails(kLink) ? -1 : REAL(link)(from, to); }
