@@ -27,7 +27,8 @@ const nativeRules = {
 const sourceRules = {
   '.': ['.', 'formats'],
   formats: ['errors.ts', 'time.ts', 'types.ts'],
-  cli: ['.', 'formats'],
+  archive: ['errors.ts', 'options.ts', 'time.ts', 'types.ts'],
+  cli: ['.', 'formats', 'archive'],
 }
 
 const nodeHeader =

@@ -15,6 +15,11 @@ export type PcapRingErrorCode =
   | 'ERR_PCAP_NOT_STARTED'
   | 'ERR_PCAP_NATIVE_MISSING'
   | 'ERR_PCAP_KERNEL'
+  | 'ERR_PCAP_ARCHIVE_NOT_FOUND'
+  | 'ERR_PCAP_ARCHIVE_CORRUPT'
+  | 'ERR_PCAP_ARCHIVE_KEY'
+  | 'ERR_PCAP_ARCHIVE_UNAVAILABLE'
+  | 'ERR_PCAP_ARCHIVE_EXPIRED'
 
 export interface PcapRingErrorOptions {
   /** Negative, as in Node's own system errors. */

@@ -5,7 +5,7 @@ import { types } from 'node:util'
 
 import { invalidArgType, invalidArgValue, outOfRange } from './errors.js'
 import { parseDuration, parseTime } from './time.js'
-import type { CaptureFormat, FreezeOptions, ManualOptions, PcapRingOptions, Precision } from './types.js'
+import type { ArchiveSink, CaptureFormat, FreezeOptions, ManualOptions, PcapRingOptions, Precision } from './types.js'
 
 const kiB = 1024
 const miB = 1024 * kiB
@@ -51,6 +51,7 @@ export interface RingSettings {
   minFree: number | null
   /** ms and bytes; null: no bound. */
   keep: { age: number | null; bytes: number | null }
+  archive: ArchiveSink | null
   format: CaptureFormat
   precision: Precision
   statsInterval: number
@@ -183,14 +184,12 @@ function judgeOnset(value: unknown): OnsetThresholds {
   }
 }
 
-/** What the contract will have and this version has not: refused rather than passed over in silence. */
-function refuseWhatIsNotThere(fields: Fields): void {
-  for (const name of ['archive']) {
-    const value = fields[name]
-    if (value !== undefined && value !== null && value !== false && value !== 0) {
-      throw invalidArgValue(`options.${name}`, value, 'is not supported by this version')
-    }
+function judgeArchive(value: unknown): ArchiveSink | null {
+  if (value === undefined) return null
+  if (typeof (value as Partial<ArchiveSink> | null)?.put !== 'function') {
+    throw invalidArgType('options.archive', 'ArchiveSink', value)
   }
+  return value as ArchiveSink
 }
 
 /**
@@ -198,7 +197,6 @@ function refuseWhatIsNotThere(fields: Fields): void {
  */
 export function judgeRingOptions(options: PcapRingOptions | undefined): RingSettings {
   const given = object(options, 'options')
-  refuseWhatIsNotThere(given)
   const replay = given.file !== undefined
   if (replay && given.device !== undefined) {
     throw invalidArgValue('options.file', given.file, "must not be given together with 'options.device'")
@@ -239,6 +237,7 @@ export function judgeRingOptions(options: PcapRingOptions | undefined): RingSett
     }),
     directory: resolve(or('directory', 'captures', filled)),
     keep: judgeKeep(given.keep),
+    archive: judgeArchive(given.archive),
     minFree: or<number | null>('minFree', null, (value, name) => integer(value, name, 0, Number.MAX_SAFE_INTEGER)),
     format,
     precision: or<Precision>('precision', 'micro', (value, name) => oneOf<Precision>(value, name, ['micro', 'nano'])),

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { join } from 'node:path'
 
+import { Delivery } from './delivery.js'
 import { emptyStats } from './empty-stats.js'
 import type { PcapRingErrorCode } from './errors.js'
 import { PcapRingError } from './errors.js'
@@ -20,6 +21,7 @@ import {
   judgeSignal,
 } from './options.js'
 import type {
+  ArchivedCapture,
   CapReason,
   Device,
   DumpReport,
@@ -82,6 +84,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
   #lastHandle = 0
   readonly #open = new Map<number, IncidentControl>()
   readonly #dumps = new Map<number, Dump>()
+  readonly #delivery: Delivery | null
   readonly #lockStep = new LockStep((boundary) => this.#native?.continue(boundary))
   #starting: Promise<void> | null = null
   #startEnds: { resolve(): void; reject(error: unknown): void } | null = null
@@ -95,6 +98,12 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
     this.#settings = judgeRingOptions(options)
     this.#device = this.#settings.device === '' ? null : this.#settings.device
     this.#stats = emptyStats('capture', this.#settings.precision)
+    const { archive, directory } = this.#settings
+    const hooks = {
+      delivered: (report: IncidentReport, archived: ArchivedCapture) => this.#emit('archive', report, archived),
+      warn: (error: PcapRingError) => this.#warn(error),
+    }
+    this.#delivery = archive && new Delivery(archive, directory, hooks)
     loadAddon()
   }
 
@@ -303,6 +312,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
     this.#startEnds?.resolve()
     this.#startEnds = null
     this.#emit('start')
+    void this.#delivery?.resume()
     // Whoever awaits start() has this turn to freeze, capture or listen before the first packet is read.
     if (this.#settings.file !== null) setImmediate(() => this.#native?.begin())
   }
@@ -329,6 +339,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
       if (this.#closing === null) return
     }
     this.#mode = 'closed'
+    this.#delivery?.close()
     this.#closing ??= Promise.resolve()
     this.#emit('close')
     this.#closed?.()
@@ -353,6 +364,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
       release: () => this.#lockStep.releaseAfterTurn(),
     })
     this.#open.set(handle, control)
+    if (control.incident.file !== null) this.#delivery?.expect(id)
     native.open(this.#recording(handle, kind, path, `${stem}.json`, settings))
     return control
   }
@@ -398,6 +410,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
     const report = JSON.parse(json) as IncidentReport
     control.finished(report)
     this.#emit('resolve', control.incident, report)
+    this.#delivery?.deliver(report)
   }
 
   #onFailed(handle: number, error: PcapRingError): void {
@@ -409,7 +422,9 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
     }
     const control = this.#open.get(handle)
     this.#forget(handle)
-    control?.failed(error)
+    if (control === undefined) return
+    control.failed(error)
+    this.#delivery?.drop(control.incident.id)
   }
 
   #forget(handle: number): void {

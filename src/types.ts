@@ -155,10 +155,16 @@ export interface PcapRingOptions {
   /**
    * Finished incidents in `directory` beyond `age` or `bytes` are removed, the oldest first, whichever ring recorded them
    * (event `expire`): captures that a report of ours beside them names, with the report. Never one that somebody has
-   * locked (`flock`), of another user, or under a second name.
+   * locked (`flock`), of another user, under a second name, or that `archive` does not have yet.
    * @default false
    */
   keep?: KeepOptions | false | undefined
+  /**
+   * Every finished incident and manual capture that has a file is handed to it (event `archive`). After a failure, which is a
+   * `warning`, it is tried again: after 0.2 s, half as long again each time, up to a minute. What it does not have 30 s after
+   * `close()` is handed over by the next ring with this directory.
+   */
+  archive?: ArchiveSink | undefined
   /**
    * Of incidents, manual captures and dumps. A `'pcapng'` also says within the file what it is: id and reason, the
    * device, the filter, where each section begins, what was lost.
@@ -549,6 +555,30 @@ export interface DumpReport {
   to: string | null
 }
 
+/** A capture that an archive keeps. */
+export interface ArchivedCapture {
+  id: string
+  /** Where: a path, a URL. */
+  location: string
+  /** Of the capture itself. */
+  bytes: number
+  sha256: string
+  storedAt: string
+  retainedUntil: string
+}
+
+/** Whatever finished incidents are handed over to: an archive, or an object of the host's own. */
+export interface ArchiveSink {
+  /**
+   * Fulfils when the capture is kept for good. A ring calls it again after a rejection, and may do so after it fulfilled: when
+   * its process died before it could take note of that.
+   */
+  put(
+    capture: { file: string; report: IncidentReport },
+    options?: { signal?: AbortSignal | undefined },
+  ): Promise<ArchivedCapture>
+}
+
 /** A network device that can be captured on. */
 export interface Device {
   name: string
@@ -575,6 +605,8 @@ export interface PcapRingEvents {
   flush: [Incident, Section[]]
   cap: [Incident, CapReason]
   resolve: [Incident, IncidentReport]
+  /** The archive has it: where, and until when it keeps it. May come up to 30 s after `close`. */
+  archive: [IncidentReport, ArchivedCapture]
   /** A finished incident was removed, as `keep` says: the path of its capture, of its report where it had none. */
   expire: [string]
   /** The device went away; it is watched for. */

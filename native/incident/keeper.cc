@@ -166,8 +166,9 @@ void Keeper::Sweep(int64_t now_ns, const std::atomic<bool>& stop) {
 // Killed in between, it leaves a report whose capture is gone, which goes the next time. kFailed: errno says why.
 Keeper::Outcome Keeper::Remove(const std::string& id, const Incident& incident) const {
   const std::string stem = directory_ + "/" + IncidentName(id);
-  for (const char* part : kUnfinished) {
-    if (access((stem + part).c_str(), F_OK) == 0) return Outcome::kHeld;
+  const auto is_there = [&](const char* end) { return access((stem + end).c_str(), F_OK) == 0; };
+  if (std::any_of(std::begin(kUnfinished), std::end(kUnfinished), is_there) || is_there(kUndelivered)) {
+    return Outcome::kHeld;
   }
   // For writing, as file systems over a network lock no other; none is written to.
   const auto open = [](const std::string& path, UniqueFd* fd) {

@@ -130,9 +130,9 @@ TEST(what_no_report_of_ours_names_stays) {
   CHECK_EQ(NamesIn(dir.path()).size(), before - 1);
 }
 
-TEST(what_is_held_open_or_shared_stays) {
+TEST(what_is_held_open_shared_or_not_archived_stays) {
   const TempDir dir;
-  for (const char* id : {"a", "b", "c", "d", "e", "f"}) Make(dir, id, 30);
+  for (const char* id : {"a", "b", "c", "d", "e", "f", "g"}) Make(dir, id, 30);
   const UniqueFd read(::open((dir / "incident_a.pcap").c_str(), O_RDONLY | O_CLOEXEC));
   CHECK_EQ(flock(read.get(), LOCK_SH), 0);
   const UniqueFd report(::open((dir / "incident_b.json").c_str(), O_RDONLY | O_CLOEXEC));
@@ -140,8 +140,9 @@ TEST(what_is_held_open_or_shared_stays) {
   WriteText(dir / "incident_c.json.part", "");
   WriteText(dir / "incident_d.pcap.part", "");
   CHECK_EQ(link((dir / "incident_e.pcap").c_str(), (dir / "elsewhere").c_str()), 0);
+  WriteText(dir / "incident_g.undelivered", "");
   CHECK((Sweep(dir, Age(15)) == Names{"incident_f.pcap"}));
-  CHECK_EQ(NamesIn(dir.path()).size(), 13u);
+  CHECK_EQ(NamesIn(dir.path()).size(), 16u);
 }
 
 TEST(a_report_whose_capture_is_gone_goes_too) {

@@ -12,6 +12,8 @@ interface RecordArgs {
   directory: string | undefined
   filter: string | undefined
   format: CaptureFormat
+  /** Where finished captures go, for how long (ms); undefined: nowhere. */
+  archive: { directory: string; keys: string | undefined; retention: number } | undefined
   json: boolean
 }
 
@@ -53,12 +55,39 @@ export interface DevicesArgs {
   json: boolean
 }
 
+interface KeptArgs {
+  /** Directory of the archive. */
+  archive: string
+  /** File; undefined: the environment has them. */
+  keys: string | undefined
+  actor: string | undefined
+  baseUrl: string | undefined
+  json: boolean
+}
+
+export type ArchiveArgs = KeptArgs &
+  (
+    | { command: 'archive list' | 'archive sweep' }
+    | { command: 'archive sign'; id: string; expires: number }
+    | { command: 'archive get'; id: string; file: string }
+    | { command: 'archive copy'; id: string; to: string; retention: number }
+    | { command: 'archive verify'; since: string | undefined }
+  )
+
 export interface HelpArgs {
   command: 'help'
   text: string
 }
 
-export type Args = WatchArgs | ReplayArgs | CaptureArgs | ReportArgs | DevicesArgs | HelpArgs | { command: 'version' }
+export type Args =
+  | WatchArgs
+  | ReplayArgs
+  | CaptureArgs
+  | ReportArgs
+  | DevicesArgs
+  | ArchiveArgs
+  | HelpArgs
+  | { command: 'version' }
 
 interface OptionSpec {
   value?: string
@@ -66,15 +95,20 @@ interface OptionSpec {
 }
 
 interface CommandSpec {
-  positional?: { name: string; required: boolean }
+  positionals: { name: string; required: boolean }[]
   summary: string
   options: Record<string, OptionSpec>
 }
+
+const keysOption = { value: 'FILE', help: 'its keys, ID:BASE64 a line (default: $PCAP_RING_ARCHIVE_KEYS)' }
 
 const recordOptions = {
   dir: { value: 'DIR', help: 'where captures and reports go (default: captures)' },
   filter: { value: 'BPF', help: 'only what this expression matches, as for tcpdump' },
   format: { value: 'pcapng', help: 'of the capture file: pcap (the default) or pcapng' },
+  archive: { value: 'DIR', help: 'an archive that finished captures go into (default: none)' },
+  keys: keysOption,
+  retention: { value: '7d', help: 'how long the archive keeps them, 1d to 365d (default: 7d)' },
   json: { help: 'one JSON line an event on standard output, nothing else' },
 }
 
@@ -87,14 +121,24 @@ const keepOption = {
   keep: { value: '7d', help: 'remove finished incidents of the directory after this long (default: never)' },
 }
 
+const archiveOptions = {
+  archive: { value: 'DIR', help: 'the archive (default: archive)' },
+  keys: keysOption,
+  json: { help: 'one JSON line each on standard output' },
+}
+
+const actorOption = {
+  actor: { value: 'NAME', help: 'who does it, for the audit trail (default: the user)' },
+}
+
 const commands: Record<Exclude<Args['command'], 'help' | 'version'>, CommandSpec> = {
   watch: {
-    positional: { name: 'DEVICE', required: false },
+    positionals: [{ name: 'DEVICE', required: false }],
     summary: 'keep the newest packets of a device; record an incident while traffic is above a threshold',
     options: { ...thresholdOptions, ...keepOption, ...recordOptions },
   },
   replay: {
-    positional: { name: 'FILE', required: true },
+    positionals: [{ name: 'FILE', required: true }],
     summary: 'the same over a recording (.pcap, .pcapng)',
     options: {
       pace: { value: 'recorded', help: 'at the pace of the recording (default: as fast as it goes)' },
@@ -104,7 +148,7 @@ const commands: Record<Exclude<Args['command'], 'help' | 'version'>, CommandSpec
     },
   },
   capture: {
-    positional: { name: 'DEVICE', required: false },
+    positionals: [{ name: 'DEVICE', required: false }],
     summary: 'record from now on, for 30 s or 10,000 packets',
     options: {
       duration: { value: '30s', help: 'stop after this long (default: 30s)' },
@@ -113,34 +157,101 @@ const commands: Record<Exclude<Args['command'], 'help' | 'version'>, CommandSpec
     },
   },
   report: {
-    positional: { name: 'FILE', required: true },
+    positionals: [{ name: 'FILE', required: true }],
     summary: "a capture's report, or a summary of any recording",
     options: { json: { help: 'one JSON line on standard output' } },
   },
   devices: {
+    positionals: [],
     summary: 'the network devices that can be captured on',
     options: { json: { help: 'one JSON line on standard output' } },
   },
+  'archive list': {
+    positionals: [],
+    summary: 'the captures of an archive',
+    options: archiveOptions,
+  },
+  'archive sign': {
+    positionals: [{ name: 'ID', required: true }],
+    summary: 'a link to a capture, for whoever has it',
+    options: {
+      'base-url': { value: 'URL', help: "where the archive's handler is served" },
+      expires: { value: '15m', help: 'how long it lives, 1s to 7d (default: 15m)' },
+      ...actorOption,
+      ...archiveOptions,
+    },
+  },
+  'archive get': {
+    positionals: [
+      { name: 'ID', required: true },
+      { name: 'FILE', required: true },
+    ],
+    summary: 'the plain capture, into a new file',
+    options: { ...actorOption, ...archiveOptions },
+  },
+  'archive copy': {
+    positionals: [
+      { name: 'ID', required: true },
+      { name: 'DIR', required: true },
+    ],
+    summary: 'a capture, into another archive with the same keys',
+    options: {
+      retention: { value: '7d', help: 'how long it is kept there, 1d to 365d (default: 7d)' },
+      ...actorOption,
+      ...archiveOptions,
+    },
+  },
+  'archive verify': {
+    positionals: [],
+    summary: 'the audit trail, entry by entry, and the head of each capture',
+    options: {
+      since: { value: 'HASH', help: 'a head that was kept: shows that nothing since was cut off' },
+      ...archiveOptions,
+    },
+  },
+  'archive sweep': {
+    positionals: [],
+    summary: 'removes what is past its retention',
+    options: archiveOptions,
+  },
 }
 
-const commandNames = Object.keys(commands).join(', ')
+const commandNames = [...new Set(Object.keys(commands).map((name) => name.split(' ')[0]))].join(', ')
+const archiveNames = `archive ${Object.keys(commands)
+  .flatMap((name) => name.split(' ')[1] ?? [])
+  .join(', ')}`
 const isCommand = (word: string): word is keyof typeof commands => Object.hasOwn(commands, word)
 
 /** @throws {UsageError} */
 export function parseCommandLine(argv: readonly string[]): Args {
-  const [word, ...rest] = argv
+  const [first, second = '', ...others] = argv
+  // Those of the archive are two words.
+  const two = first === 'archive' && isCommand(`archive ${second}`)
+  const word = two ? `archive ${second}` : first
+  const rest = two ? others : argv.slice(1)
   if (word === undefined) throw new UsageError(`name a command: ${commandNames}; or pcap-ring --help`)
   if (word === '--help' || word === '-h' || word === 'help') {
-    const [topic] = rest
-    return { command: 'help', text: topic !== undefined && isCommand(topic) ? commandHelp(topic) : help() }
+    const topic = [rest.slice(0, 2).join(' '), rest[0] ?? ''].find(isCommand)
+    return { command: 'help', text: topic === undefined ? help() : commandHelp(topic) }
   }
   if (word === '--version' || word === '-V') return { command: 'version' }
+  if (word === 'archive') {
+    if (second === '--help' || second === '-h') return { command: 'help', text: help() }
+    throw new UsageError(`archive needs to know what to do; write pcap-ring ${archiveNames}`)
+  }
   if (!isCommand(word)) throw new UsageError(`${quote(word)} is no command; write one of: ${commandNames}`)
 
   const given = readOptions(word, rest)
   if (given === 'help') return { command: 'help', text: commandHelp(word) }
-  const { values, positional, json } = given
-  const record = { directory: values.dir, filter: values.filter, format: format(values.format), json }
+  const { values, positionals, json } = given
+  const [positional, another] = positionals
+  const record = {
+    directory: values.dir,
+    filter: values.filter,
+    format: format(values.format),
+    archive: 'dir' in commands[word].options ? archive(values) : undefined,
+    json,
+  }
 
   switch (word) {
     case 'watch':
@@ -172,15 +283,41 @@ export function parseCommandLine(argv: readonly string[]): Args {
       return { command: word, file: positional as string, json }
     case 'devices':
       return { command: word, json }
+    case 'archive list':
+    case 'archive sweep':
+      return { command: word, ...kept(values, json) }
+    case 'archive sign': {
+      if (values['base-url'] === undefined) {
+        throw new UsageError('sign needs to know where the archive is served; write --base-url https://HOST/captures')
+      }
+      const expires = positiveDuration('--expires', values.expires ?? '15m')
+      return { command: word, ...kept(values, json), id: positional as string, expires }
+    }
+    case 'archive get':
+      return { command: word, ...kept(values, json), id: positional as string, file: another as string }
+    case 'archive copy': {
+      const retention = positiveDuration('--retention', values.retention ?? '7d')
+      return { command: word, ...kept(values, json), id: positional as string, to: another as string, retention }
+    }
+    case 'archive verify':
+      return { command: word, ...kept(values, json), since: values.since }
   }
 }
+
+const kept = ({ archive = 'archive', keys, actor, 'base-url': baseUrl }: Values, json: boolean): KeptArgs => ({
+  archive,
+  keys,
+  actor,
+  baseUrl,
+  json,
+})
 
 type Values = Record<string, string | undefined>
 
 function readOptions(
   command: keyof typeof commands,
   argv: string[],
-): { values: Values; positional: string | undefined; json: boolean } | 'help' {
+): { values: Values; positionals: string[]; json: boolean } | 'help' {
   const spec = commands[command]
   const known = Object.entries(spec.options)
   const types = known.map(([name, { value }]) => [name, { type: value === undefined ? 'boolean' : 'string' }] as const)
@@ -216,14 +353,17 @@ function readOptions(
     }
   }
 
-  const { positional } = spec
-  const usage = `pcap-ring ${command}${positional === undefined ? '' : ` ${positional.name}`}`
-  if (positional?.required && positionals[0] === undefined) throw new UsageError(`name a file; write ${usage}`)
-  const superfluous = positionals[positional === undefined ? 0 : 1]
+  const usage = ['pcap-ring', command, ...spec.positionals.map(({ name }) => name)].join(' ')
+  for (const [i, { name, required }] of spec.positionals.entries()) {
+    if (required && positionals[i] === undefined) throw new UsageError(`name a ${called[name]}; write ${usage}`)
+    if (positionals[i] === '') throw new UsageError(`the ${name} is empty; write ${usage}`)
+  }
+  const superfluous = positionals[spec.positionals.length]
   if (superfluous !== undefined) throw new UsageError(`${quote(superfluous)} is one argument too many; write ${usage}`)
-  if (positionals[0] === '') throw new UsageError(`the ${positional?.name} is empty; write ${usage}`)
-  return { values, positional: positionals[0], json }
+  return { values, positionals, json }
 }
+
+const called: Record<string, string> = { FILE: 'file', ID: 'capture', DIR: 'directory', DEVICE: 'device' }
 
 function thresholds(command: string, { pps, bps }: Values): { pps: number | undefined; bps: number | undefined } {
   if (pps === undefined && bps === undefined) {
@@ -251,6 +391,12 @@ function wholeNumber(option: string, text: string): number {
     throw new UsageError(`${option} must be a whole number from 1, not ${quote(text)}; write ${option} 10000`)
   }
   return value
+}
+
+function archive({ archive: directory, keys, retention }: Values): RecordArgs['archive'] {
+  if (directory !== undefined) return { directory, keys, retention: positiveDuration('--retention', retention ?? '7d') }
+  if (keys === undefined && retention === undefined) return undefined
+  throw new UsageError(`${keys === undefined ? '--retention' : '--keys'} is for an archive; write --archive DIR, too`)
 }
 
 function keep(text: string | undefined): number | undefined {
@@ -287,9 +433,8 @@ function pace(text = 'lockstep'): 'lockstep' | 'recorded' {
 const quote = (text: string): string => JSON.stringify(text)
 
 function usageOf(name: keyof typeof commands): string {
-  const { positional } = commands[name]
-  const place = positional === undefined ? '' : positional.required ? ` ${positional.name}` : ` [${positional.name}]`
-  return `pcap-ring ${name}${place}`
+  const places = commands[name].positionals.map(({ name: place, required }) => (required ? place : `[${place}]`))
+  return ['pcap-ring', name, ...places].join(' ')
 }
 
 function help(): string {

@@ -18,8 +18,11 @@ const painter =
 
 const labelWidth = 10
 
-/** The card of a finished incident; ends with a newline. */
-export function card(report: IncidentReport, { color, width }: CardOptions): string {
+/**
+ * The card of a finished incident; ends with a newline.
+ * @param upload where it goes, for how long; null: nowhere; undefined: nobody knows any more
+ */
+export function card(report: IncidentReport, { color, width }: CardOptions, upload?: string | null): string {
   const paint = painter(color)
   const rows: string[] = []
   const row = (label: string, text: string): void => {
@@ -57,6 +60,7 @@ export function card(report: IncidentReport, { color, width }: CardOptions): str
     const reasons = [...new Set(coverage.gaps.map(({ reason }) => printable(reason)))].join(', ')
     row('Gaps', paint('yellow', `${count(coverage.gaps.length)} (${reasons})`))
   }
+  if (file !== null && upload !== undefined) row('Upload', upload === null ? 'none' : printable(upload))
   if (error !== null) row('Failed', paint('red', printable(error)))
   if (report.recovered) row('Recovered', paint('yellow', 'its writer died; cut back to the last whole packet'))
 

@@ -1,5 +1,7 @@
+import { LocalArchive } from '../archive/index.js'
 import type { Incident, Onset, PcapRingError, Stats } from '../index.js'
 import { PcapRing } from '../index.js'
+import { readKeys } from './archive-keys.js'
 import type { CaptureArgs, ReplayArgs, WatchArgs } from './args.js'
 import { card, count, duration, printable, rate, rates } from './card.js'
 import type { Output } from './output.js'
@@ -17,7 +19,7 @@ export async function watchCommand(args: WatchArgs | ReplayArgs, output: Output,
   const { directory, filter, format } = args
   const source = args.command === 'replay' ? { file: args.file, pace: args.pace } : { device: args.device }
   const keep = args.keep === undefined ? false : { age: args.keep }
-  const ring = new PcapRing({ ...source, directory, filter, format, keep })
+  const ring = new PcapRing({ ...source, directory, filter, format, keep, archive: archiveOf(args) })
   const detector = new ThresholdDetector(args)
   let incident: Incident | null = null
 
@@ -40,7 +42,7 @@ export async function watchCommand(args: WatchArgs | ReplayArgs, output: Output,
 export async function captureCommand(args: CaptureArgs, output: Output, stop: AbortSignal): Promise<void> {
   const { device, directory, filter, format, packets } = args
   // Without the permission to capture there would be no file, and a file is all that was asked for.
-  const ring = new PcapRing({ device, directory, filter, format, fallback: false })
+  const ring = new PcapRing({ device, directory, filter, format, fallback: false, archive: archiveOf(args) })
   await run(ring, args, output, stop, async (ended) => {
     const incident = ring.capture({ cap: { packets, duration: args.duration }, signal: stop })
     // `ended`: the ring may die, or the command be stopped, before.
@@ -50,6 +52,19 @@ export async function captureCommand(args: CaptureArgs, output: Output, stop: Ab
 }
 
 type LiveArgs = WatchArgs | ReplayArgs | CaptureArgs
+
+function archiveOf({ archive }: LiveArgs): LocalArchive | undefined {
+  if (archive === undefined) return undefined
+  const { directory, keys, retention } = archive
+  return new LocalArchive({ directory, keys: readKeys(keys, process.env), retention })
+}
+
+/** For the card; how long a link lives is what `archive sign` gives it. */
+function uploadOf({ archive }: LiveArgs): string | null {
+  return archive === undefined
+    ? null
+    : `${archive.directory}, kept for ${duration(archive.retention)}; a link lives 15m`
+}
 
 /** Starts the ring, tells of it while `work` goes on, and closes it whatever happens. */
 async function run(
@@ -118,7 +133,10 @@ function tell(ring: PcapRing, args: LiveArgs, output: Output): void {
   if (args.command !== 'capture') ring.on('onset', (onset) => output.err(onsetLine(onset)))
   ring.on('freeze', ({ id, file }) => output.err(`incident ${id} began${file === null ? '' : `: ${printable(file)}`}`))
   ring.on('cap', ({ id }, reason) => output.err(`incident ${id} reached its cap: ${reason}`))
-  ring.on('resolve', (_incident, report) => output.out(card(report, output)))
+  ring.on('resolve', (_incident, report) => output.out(card(report, output, uploadOf(args))))
+  ring.on('archive', ({ id }, { location, retainedUntil }) =>
+    output.err(`incident ${id} archived until ${retainedUntil}: ${printable(location)}`),
+  )
   ring.on('expire', (file) => output.err(`removed: ${printable(file)}`))
   ring.on('down', (error) => output.err(`down: ${printable(error.message)}`))
   ring.on('up', () => output.err('up again'))
@@ -171,6 +189,7 @@ function tellJson(ring: PcapRing, args: LiveArgs, output: Output): void {
   ring.on('flush', ({ id }, sections) => line('flush', { id, sections }))
   ring.on('cap', ({ id }, reason) => line('cap', { id, reason }))
   ring.on('resolve', (_incident, report) => line('resolve', report, report.resolvedAt))
+  ring.on('archive', (_report, archived) => line('archive', archived))
   ring.on('expire', (file) => line('expire', { file }))
   ring.on('down', (error) => line('down', plain(error)))
   ring.on('up', () => line('up', {}))

@@ -1,4 +1,5 @@
 import { version } from '../version.js'
+import { archiveCommand } from './archive-command.js'
 import { parseCommandLine, UsageError } from './args.js'
 import { printable } from './card.js'
 import { devicesCommand } from './devices-command.js'
@@ -37,6 +38,8 @@ async function dispatch(argv: readonly string[], output: Output, stop: AbortSign
       return reportCommand(args, output)
     case 'devices':
       return devicesCommand(args, output)
+    default:
+      return archiveCommand(args, output, stop)
   }
 }
 

@@ -3,7 +3,7 @@ import { test } from 'tap'
 import { parseCommandLine, UsageError } from '../../src/cli/args.js'
 
 const parse = (line: string): unknown => parseCommandLine(line.split(' '))
-const record = { directory: undefined, filter: undefined, format: 'pcap', json: false }
+const record = { directory: undefined, filter: undefined, format: 'pcap', archive: undefined, json: false }
 
 test('every command with everything', (t) => {
   t.strictSame(
@@ -30,6 +30,7 @@ test('every command with everything', (t) => {
       directory: 'd',
       filter: 'udp port 53',
       format: 'pcap',
+      archive: undefined,
       json: true,
       pps: 50_000,
       bps: 1.5e9,
@@ -99,7 +100,7 @@ test('the last of several counts, options stand anywhere, -- ends them, a number
 
 test('wrong usage is one line that says what to write', (t) => {
   const wrong: [string[], RegExp][] = [
-    [[], /name a command: watch, replay, capture, report, devices; or pcap-ring --help/],
+    [[], /name a command: watch, replay, capture, report, devices, archive; or pcap-ring --help/],
     [['wach'], /"wach" is no command; write one of: watch, /],
     [['constructor'], /no command/],
     [['--frobnicate'], /no command/],
@@ -133,6 +134,15 @@ test('wrong usage is one line that says what to write', (t) => {
     [['capture', '--duration', '0s'], /--duration must be/],
     [['capture', '--packets', '0'], /--packets must be a whole number from 1, not "0"; write --packets 10000/],
     [['capture', '--packets', '1.5'], /--packets must be/],
+    [['archive'], /write pcap-ring archive list, sign, get, copy, verify, sweep/],
+    [['archive', 'lst'], /archive needs to know what to do/],
+    [['archive', 'get', 'a'], /name a file; write pcap-ring archive get ID FILE/],
+    [['archive', 'get'], /name a capture; write pcap-ring archive get ID FILE/],
+    [['archive', 'copy', 'a'], /name a directory; write pcap-ring archive copy ID DIR/],
+    [['archive', 'sign', 'a'], /write --base-url https/],
+    [['archive', 'list', 'a'], /one argument too many/],
+    [['archive', 'sign', 'a', '--base-url', 'http://x', '--expires', 'soon'], /--expires must be a duration/],
+    [['watch', '--pps', '1', '--keys', 'f'], /--keys is for an archive; write --archive DIR, too/],
     [['bad\nname'], /"bad\\nname" is no command/],
   ]
   for (const [argv, message] of wrong) {
@@ -155,7 +165,7 @@ test('help and version', (t) => {
       text: /^Usage: pcap-ring COMMAND[\s\S]*watch \[DEVICE\][\s\S]*replay FILE[\s\S]*devices/,
     })
   }
-  for (const name of ['watch', 'replay', 'capture', 'report', 'devices']) {
+  for (const name of ['watch', 'replay', 'capture', 'report', 'devices', 'archive list', 'archive sign']) {
     for (const line of [`${name} --help`, `${name} -h`, `help ${name}`]) {
       t.match(parse(line), { command: 'help', text: new RegExp(`^Usage: pcap-ring ${name}.*\\[options\\]`) }, line)
     }

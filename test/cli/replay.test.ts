@@ -104,7 +104,8 @@ test('--format pcapng, and its card again by report', async (t) => {
     width: 80,
   }
   t.equal(await run(['report', path], output, new AbortController().signal), 0)
-  t.strictSame(written, { out, err: [] })
+  // Where it goes only the ring that recorded it knows.
+  t.strictSame(written, { out: out.replace(/ +Upload +none\n/, ''), err: [] })
 })
 
 test('nothing above the threshold: no incident', async (t) => {

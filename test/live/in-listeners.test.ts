@@ -28,6 +28,7 @@ const kinds: Record<Kind, string[]> = {
   flush: [],
   cap: ['capped'],
   resolve: ['done'],
+  archive: [],
   expire: [],
   down: [],
   up: [],

@@ -101,7 +101,14 @@ async function run(t: Test, command: 'watch' | 'capture', json: boolean): Promis
     color: false,
     width: 80,
   }
-  const args = { device: 'eth0', directory: 'captures', filter: undefined, format: 'pcap', json } as const
+  const args = {
+    device: 'eth0',
+    directory: 'captures',
+    filter: undefined,
+    format: 'pcap',
+    archive: undefined,
+    json,
+  } as const
   const stop = new AbortController()
   const ended =
     command === 'watch'

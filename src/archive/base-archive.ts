@@ -1,0 +1,405 @@
+import { createHash } from 'node:crypto'
+import { constants } from 'node:fs'
+import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import type { Readable } from 'node:stream'
+import { types } from 'node:util'
+
+import { invalidArgType, invalidArgValue, PcapRingError } from '../errors.js'
+import { judgeObject, judgeSignal } from '../options.js'
+import { formatTime, parseTime } from '../time.js'
+import type { IncidentReport } from '../types.js'
+import {
+  type Given,
+  judgeActor,
+  judgeBaseUrl,
+  judgeCapture,
+  judgeExpiry,
+  judgeId,
+  judgeRange,
+  judgeRetention,
+} from './arguments.js'
+import { ChainedTrail, type Deed, type Journal } from './audit-trail.js'
+import type { Head } from './envelope.js'
+import { handle, type Served } from './handler.js'
+import { KeyRing } from './keys.js'
+import { readLink, writeLink } from './links.js'
+import { isSystemError } from './local-files.js'
+import { SealedFile, seal } from './sealed-file.js'
+import type { Store } from './store.js'
+import type { Archive, ArchivedCapture, ArchiveOptions, ArchiveSink, AuditTrail } from './types.js'
+
+/** Read from a capture at once. */
+const pieceSize = 1024 * 1024
+
+/** The archive itself, and whoever comes with a link that is none. */
+const self = 'pcap-ring'
+const stranger = 'unknown'
+
+const textOfMs = (ms: number): string => formatTime(BigInt(Math.floor(ms)) * 1_000_000n)
+const msOfText = (text: string): number => Number(parseTime(text, 'time') / 1_000_000n)
+
+const isOurs = (error: unknown, ...codes: string[]): error is PcapRingError =>
+  error instanceof PcapRingError && codes.includes(error.code)
+
+/** All that an archive is but where it lies: a {@link Store} for the captures, a {@link Journal} for the trail. */
+export abstract class BaseArchive implements Archive {
+  readonly audit: AuditTrail
+  readonly #trail: ChainedTrail
+  readonly #store: Store
+  readonly #keys: KeyRing
+  readonly #retentionMs: number
+  readonly #baseUrl: { base: string; path: string } | null
+  /** The wall clock less the one that never steps, when this was made. */
+  readonly #wallMinusMonotonicMs = Date.now() - performance.now()
+
+  protected constructor(options: ArchiveOptions, store: Store, journal: Journal) {
+    const { keys, retention, baseUrl } = judgeObject(options, 'options')
+    this.#keys = new KeyRing(keys)
+    this.#retentionMs = judgeRetention(retention)
+    this.#baseUrl = judgeBaseUrl(baseUrl)
+    this.#store = store
+    this.#trail = new ChainedTrail(journal, this.#keys)
+    this.audit = this.#trail
+  }
+
+  // ---------------------------------------------------------------------------------------------- in
+
+  async put(
+    capture: { file: string; report: IncidentReport },
+    options?: { signal?: AbortSignal | undefined },
+  ): Promise<ArchivedCapture> {
+    const given = judgeCapture(capture)
+    const signal = judgeSignal(judgeObject(options, 'options').signal)
+    signal?.throwIfAborted()
+    await this.#trail.check()
+    const deed = { actor: self, action: 'put', capture: given.report.id } as const
+    try {
+      return await this.#put(given, deed, signal)
+    } catch (error) {
+      await this.#enterInstead({ ...deed, outcome: isOurs(error, 'ERR_PCAP_FILE_EXISTS') ? 'refused' : 'failed' })
+      throw error
+    }
+  }
+
+  async #put(given: Given, deed: Omit<Deed, 'outcome'>, signal: AbortSignal | undefined): Promise<ArchivedCapture> {
+    const { id } = given.report
+    const file = await openSource(given.file)
+    try {
+      const { size } = await file.stat()
+      if (size !== given.report.bytes) throw changedSince(given, `has ${size} bytes in place of ${given.report.bytes}`)
+      const sha256 = given.report.sha256 ?? (await digestOf(file))
+      const stored = await this.#storedAlready(id, file)
+      if (stored !== null) {
+        await this.#trail.append({ ...deed, outcome: 'ok' })
+        return stored
+      }
+      // Not before anything that the trail has: a clock that was set back makes nothing older than it is.
+      const newest = await this.#trail.newestTime()
+      const storedMs = Math.max(Date.now(), newest === null ? 0 : msOfText(newest))
+      const known = {
+        id,
+        format: given.report.format,
+        report: given.json.length,
+        bytes: size,
+        sha256,
+        storedAt: textOfMs(storedMs),
+        retainedUntil: textOfMs(storedMs + this.#retentionMs),
+      }
+      const content = seal(known, this.#keys.first, given.json, piecesOf(file, signal))
+      if (await this.#store.create(id, this.#enteredAtItsEnd(content, deed), signal)) return this.#described(known)
+      // Another process was quicker.
+      return (await this.#storedAlready(id, file)) ?? this.#put(given, deed, signal)
+    } finally {
+      await file.close()
+    }
+  }
+
+  /** The capture is there once this has ended; and nothing is there that the trail does not tell of. */
+  async *#enteredAtItsEnd(content: AsyncIterable<Buffer>, deed: Omit<Deed, 'outcome'>): AsyncGenerator<Buffer> {
+    yield* content
+    await this.#trail.append({ ...deed, outcome: 'ok' })
+  }
+
+  /** What is kept under this id, if it is the same; null: nothing is. */
+  async #storedAlready(id: string, file: FileHandle): Promise<ArchivedCapture | null> {
+    const sealed = await SealedFile.open(this.#store, id, this.#keys)
+    if (sealed === null) return null
+    await sealed.close()
+    const { head } = sealed
+    if (head.sha256 === (await digestOf(file))) return this.#described(head)
+    throw new PcapRingError(
+      'ERR_PCAP_FILE_EXISTS',
+      `the archive holds another capture under the id ${id}, stored at ${head.storedAt}; give this one another id`,
+    )
+  }
+
+  // ---------------------------------------------------------------------------------------------- out
+
+  async *list(): AsyncGenerator<ArchivedCapture> {
+    await this.#trail.check()
+    const unreadable: PcapRingError[] = []
+    for await (const id of this.#store.ids()) {
+      try {
+        const head = await this.#headOf(id)
+        if (head !== null) yield this.#described(head)
+      } catch (error) {
+        if (!isOurs(error, 'ERR_PCAP_ARCHIVE_CORRUPT', 'ERR_PCAP_ARCHIVE_KEY')) throw error
+        unreadable.push(error)
+      }
+    }
+    const [first, ...others] = unreadable
+    if (first === undefined) return
+    if (others.length === 0) throw first
+    const cause = new AggregateError(unreadable)
+    throw new PcapRingError(first.code, `${first.message} (and ${others.length} others)`, { cause })
+  }
+
+  async open(
+    id: string,
+    options: { actor: string; range?: { start: number; end: number } | undefined },
+  ): Promise<Readable> {
+    judgeId(id)
+    const { actor, range } = judgeObject(options, 'options')
+    const deed = { actor: judgeActor(actor), action: 'download', capture: id } as const
+    const sealed = await this.#openFor(deed)
+    try {
+      const { start, end } = judgeRange(range, sealed.head.bytes)
+      await this.#trail.append({ ...deed, outcome: 'ok' })
+      return this.#stream(sealed, start, end, deed)
+    } catch (error) {
+      await sealed.close()
+      throw error
+    }
+  }
+
+  async sign(
+    id: string,
+    options: { actor: string; expiresIn?: ArchiveOptions['retention'] },
+  ): Promise<{ url: string; expiresAt: string }> {
+    judgeId(id)
+    const given = judgeObject(options, 'options')
+    const actor = judgeActor(given.actor)
+    const lifeMs = judgeExpiry(given.expiresIn)
+    if (this.#baseUrl === null) {
+      throw invalidArgValue('options.baseUrl', undefined, 'must be given to the archive for it to sign links')
+    }
+    const deed = { actor, action: 'sign', capture: id } as const
+    await (await this.#openFor(deed)).close()
+    await this.#trail.append({ ...deed, outcome: 'ok' })
+    const expiresMs = Date.now() + lifeMs
+    const url = this.#baseUrl.base + writeLink({ id, actor, expiresMs }, this.#keys.first)
+    return { url, expiresAt: textOfMs(expiresMs) }
+  }
+
+  handler(): (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void) => void {
+    const path = this.#baseUrl?.path
+    if (path === undefined) {
+      throw invalidArgValue('options.baseUrl', undefined, 'must be given to the archive for it to serve links')
+    }
+    const broken = (error: unknown): number => (isOurs(error, 'ERR_PCAP_ARCHIVE_UNAVAILABLE') ? 503 : 500)
+    return (req, res, next) => {
+      void handle(req, res, path, (link) => this.#find(link), broken, next)
+    }
+  }
+
+  async #find(url: string): Promise<Served | null> {
+    const link = readLink(url, this.#keys)
+    if (link === null || Date.now() >= link.expiresMs) {
+      await this.#trail.append({
+        actor: link?.actor ?? stranger,
+        action: 'download',
+        capture: link?.id ?? null,
+        outcome: 'refused',
+      })
+      return null
+    }
+    const { id, actor } = link
+    const deed = { actor, action: 'download', capture: id } as const
+    let sealed: SealedFile
+    try {
+      sealed = await this.#openFor(deed)
+    } catch (error) {
+      if (isOurs(error, 'ERR_PCAP_ARCHIVE_NOT_FOUND', 'ERR_PCAP_ARCHIVE_EXPIRED')) return null
+      throw error
+    }
+    const { bytes, format, sha256, storedAt } = sealed.head
+    return {
+      id,
+      bytes,
+      format,
+      etag: `"${sha256}"`,
+      modifiedMs: Math.floor(msOfText(storedAt) / 1_000) * 1_000,
+      send: async (start, end) => {
+        await this.#trail.append({ ...deed, outcome: 'ok' })
+        return this.#stream(sealed, start, end, deed)
+      },
+      close: () => sealed.close(),
+    }
+  }
+
+  #stream(sealed: SealedFile, start: number, end: number, deed: Omit<Deed, 'outcome'>): Readable {
+    return sealed.stream(start, end, () => void this.#enterInstead({ ...deed, outcome: 'failed' }))
+  }
+
+  // ---------------------------------------------------------------------------------------------- away
+
+  async remove(id: string, options: { actor: string }): Promise<void> {
+    judgeId(id)
+    const deed = { actor: judgeActor(judgeObject(options, 'options').actor), action: 'remove', capture: id } as const
+    await this.#trail.check()
+    const found = await this.#store.open(id)
+    await found?.close()
+    if (found === null) throw await this.#refuse(deed, notFound(id))
+    await this.#trail.append({ ...deed, outcome: 'ok' })
+    await this.#act(deed, () => this.#store.remove(id))
+  }
+
+  async sweep(now?: Date): Promise<ArchivedCapture[]> {
+    if (now !== undefined && !types.isDate(now)) throw invalidArgType('now', 'Date', now)
+    const nowText = now === undefined ? textOfMs(this.#nowMs()) : formatTime(parseTime(now, 'now'))
+    await this.#trail.check()
+    await this.#store.tidy()
+    const removed: ArchivedCapture[] = []
+    for await (const id of this.#store.ids()) {
+      const head = await this.#headOf(id).catch((error) => {
+        // How long it was to be kept nobody can tell.
+        if (isOurs(error, 'ERR_PCAP_ARCHIVE_CORRUPT', 'ERR_PCAP_ARCHIVE_KEY')) return null
+        throw error
+      })
+      if (head === null || head.retainedUntil > nowText) continue
+      const deed = { actor: self, action: 'sweep', capture: id } as const
+      await this.#trail.append({ ...deed, outcome: 'ok' })
+      if (await this.#act(deed, () => this.#store.remove(id))) removed.push(this.#described(head))
+    }
+    return removed
+  }
+
+  async copyTo(id: string, to: ArchiveSink, options: { actor: string }): Promise<ArchivedCapture> {
+    judgeId(id)
+    if (typeof (to as Partial<ArchiveSink> | null)?.put !== 'function') throw invalidArgType('to', 'ArchiveSink', to)
+    const deed = { actor: judgeActor(judgeObject(options, 'options').actor), action: 'copy', capture: id } as const
+    const sealed = await this.#openFor(deed)
+    // Only this user may enter it.
+    const directory = await mkdtemp(join(tmpdir(), 'pcap-ring-')).catch(async (error) => {
+      await sealed.close()
+      throw error
+    })
+    try {
+      const report = JSON.parse(await sealed.report()) as IncidentReport
+      const file = join(directory, `incident_${id}.${sealed.head.format}`)
+      const handle = await open(file, 'wx', 0o600)
+      try {
+        for await (const piece of this.#stream(sealed, 0, sealed.head.bytes, deed)) await handle.writeFile(piece)
+      } finally {
+        await handle.close()
+      }
+      await this.#trail.append({ ...deed, outcome: 'ok' })
+      return await this.#act(deed, () => to.put({ file, report }))
+    } finally {
+      await sealed.close()
+      await rm(directory, { recursive: true, force: true })
+    }
+  }
+
+  // ---------------------------------------------------------------------------------------------- what they share
+
+  /** An authentic head, or null where there is no capture. */
+  async #headOf(id: string): Promise<Head | null> {
+    const sealed = await SealedFile.open(this.#store, id, this.#keys)
+    await sealed?.close()
+    return sealed?.head ?? null
+  }
+
+  /** A capture that may be read still. */
+  async #openFor(deed: Omit<Deed, 'outcome'>): Promise<SealedFile> {
+    const id = deed.capture as string
+    await this.#trail.check()
+    const sealed = await SealedFile.open(this.#store, id, this.#keys).catch(async (error) => {
+      await this.#enterInstead({ ...deed, outcome: 'failed' })
+      throw error
+    })
+    if (sealed === null) throw await this.#refuse(deed, notFound(id))
+    const { retainedUntil } = sealed.head
+    if (retainedUntil > textOfMs(this.#nowMs())) return sealed
+    await sealed.close()
+    const message = `capture ${id} was kept until ${retainedUntil}; it is removed by the next sweep()`
+    throw await this.#refuse(deed, new PcapRingError('ERR_PCAP_ARCHIVE_EXPIRED', message))
+  }
+
+  async #refuse(deed: Omit<Deed, 'outcome'>, error: PcapRingError): Promise<PcapRingError> {
+    await this.#trail.append({ ...deed, outcome: 'refused' })
+    return error
+  }
+
+  /** Does what was entered already. */
+  async #act<T>(deed: Omit<Deed, 'outcome'>, act: () => Promise<T>): Promise<T> {
+    try {
+      return await act()
+    } catch (error) {
+      await this.#enterInstead({ ...deed, outcome: 'failed' })
+      throw error
+    }
+  }
+
+  /** Beside an error that somebody is told of anyway; where the trail is away, that one is. */
+  async #enterInstead(deed: Deed): Promise<void> {
+    await this.#trail.append(deed).catch(() => {})
+  }
+
+  /** A clock that is set forward while this process runs makes nothing older. */
+  #nowMs(): number {
+    return Math.min(Date.now(), performance.now() + this.#wallMinusMonotonicMs)
+  }
+
+  #described({ id, bytes, sha256, storedAt, retainedUntil }: Omit<Head, 'version' | 'key'>): ArchivedCapture {
+    return { id, location: this.#store.location(id), bytes, sha256, storedAt, retainedUntil }
+  }
+}
+
+const notFound = (id: string): PcapRingError =>
+  new PcapRingError('ERR_PCAP_ARCHIVE_NOT_FOUND', `the archive holds no capture ${id}`)
+
+const changedSince = ({ file }: Given, what: string): PcapRingError =>
+  new PcapRingError('ERR_PCAP_ARCHIVE_CORRUPT', `${file} ${what}: it was changed since its report; it is not archived`)
+
+async function openSource(path: string): Promise<FileHandle> {
+  try {
+    const file = await open(resolve(path), constants.O_RDONLY)
+    if ((await file.stat()).isFile()) return file
+    await file.close()
+    throw new PcapRingError('ERR_PCAP_BAD_FILE', `${path} is no regular file`)
+  } catch (cause) {
+    if (!isSystemError(cause)) throw cause
+    const { errno, syscall, message } = cause
+    throw new PcapRingError('ERR_PCAP_BAD_FILE', `cannot read the capture: ${message}`, { errno, syscall, cause })
+  }
+}
+
+/** All of a file from its beginning, wherever it was read up to. */
+async function* piecesOf(file: FileHandle, signal?: AbortSignal): AsyncGenerator<Buffer> {
+  for (let position = 0; ; ) {
+    signal?.throwIfAborted()
+    const { bytesRead, buffer } = await readAt(file, position)
+    if (bytesRead === 0) return
+    yield buffer.subarray(0, bytesRead)
+    position += bytesRead
+  }
+}
+
+async function readAt(file: FileHandle, position: number): Promise<{ bytesRead: number; buffer: Buffer }> {
+  try {
+    return await file.read(Buffer.allocUnsafeSlow(pieceSize), 0, pieceSize, position)
+  } catch (cause) {
+    const { errno, syscall, message } = cause as NodeJS.ErrnoException
+    throw new PcapRingError('ERR_PCAP_BAD_FILE', `cannot read the capture: ${message}`, { errno, syscall, cause })
+  }
+}
+
+async function digestOf(file: FileHandle): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const piece of piecesOf(file)) hash.update(piece)
+  return hash.digest('hex')
+}

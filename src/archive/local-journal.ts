@@ -1,0 +1,56 @@
+import { join } from 'node:path'
+
+import type { Journal } from './audit-trail.js'
+import { abandonedIn, available, createFile, namesIn, removeFile, textOf } from './local-files.js'
+
+/** An entry is written in milliseconds. */
+const abandonedAfterMs = 60_000
+const digits = 15
+const pattern = /^(\d{15})\.jsonl$/
+
+/** A file for each batch; `link` makes it, so that it is whole, and made once. */
+export class LocalJournal implements Journal {
+  readonly location: string
+
+  constructor(directory: string) {
+    this.location = directory
+  }
+
+  #path(batch: number): string {
+    return join(this.location, `${String(batch).padStart(digits, '0')}.jsonl`)
+  }
+
+  #available<T>(act: () => Promise<T>): Promise<T> {
+    return available(`the audit trail ${this.location}`, act)
+  }
+
+  batches(): Promise<number[]> {
+    return this.#available(async () => {
+      const names = await namesIn(this.location)
+      return names
+        .flatMap((name) => pattern.exec(name)?.[1] ?? [])
+        .sort()
+        .map(Number)
+    })
+  }
+
+  read(batch: number): Promise<string | null> {
+    return this.#available(() => textOf(this.#path(batch)))
+  }
+
+  create(batch: number, text: string): Promise<boolean> {
+    return this.#available(() => createFile(this.#path(batch), 0o400, (file) => file.writeFile(text)))
+  }
+
+  abandoned(): ReturnType<Journal['abandoned']> {
+    return this.#available(async () => {
+      const left = await abandonedIn(this.location, abandonedAfterMs)
+      return Promise.all(
+        left.map(async ({ path, finished }) => ({
+          text: finished ? '' : ((await textOf(path)) ?? ''),
+          forget: async () => void (await removeFile(path)),
+        })),
+      )
+    })
+  }
+}

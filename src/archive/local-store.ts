@@ -1,0 +1,102 @@
+import type { FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import { isName } from './keys.js'
+import { abandonedIn, available, createFile, makeDirectory, namesIn, openToRead, removeFile } from './local-files.js'
+import type { Store, StoredFile } from './store.js'
+
+const extension = '.sealed'
+/** A capture is written in seconds; what it is read from may be slow. */
+const abandonedAfterMs = 3_600_000
+
+class LocalFile implements StoredFile {
+  readonly size: number
+  readonly #handle: FileHandle
+  readonly #path: string
+
+  constructor(path: string, handle: FileHandle, size: number) {
+    this.#path = path
+    this.#handle = handle
+    this.size = size
+  }
+
+  read(position: number, length: number): Promise<Buffer> {
+    return available(this.#path, async () => {
+      const buffer = Buffer.allocUnsafeSlow(Math.max(0, Math.min(length, this.size - position)))
+      let filled = 0
+      while (filled < buffer.length) {
+        const { bytesRead } = await this.#handle.read(buffer, filled, buffer.length - filled, position + filled)
+        if (bytesRead === 0) break
+        filled += bytesRead
+      }
+      return buffer.subarray(0, filled)
+    })
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close()
+  }
+}
+
+/** A file for each capture, in one directory. */
+export class LocalStore implements Store {
+  readonly #directory: string
+
+  constructor(directory: string) {
+    this.#directory = directory
+  }
+
+  location(id: string): string {
+    return join(this.#directory, `${id}${extension}`)
+  }
+
+  async create(id: string, content: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): Promise<boolean> {
+    const path = this.location(id)
+    return available(`the archive ${this.#directory}`, () =>
+      createFile(path, 0o400, async (file) => {
+        for await (const bytes of content) {
+          signal?.throwIfAborted()
+          await file.writeFile(bytes)
+        }
+      }),
+    )
+  }
+
+  open(id: string): Promise<StoredFile | null> {
+    const path = this.location(id)
+    return available(path, async () => {
+      const handle = await openToRead(path)
+      if (handle === null) return null
+      try {
+        return new LocalFile(path, handle, (await handle.stat()).size)
+      } catch (error) {
+        await handle.close()
+        throw error
+      }
+    })
+  }
+
+  async *ids(): AsyncGenerator<string> {
+    const names = await available(`the archive ${this.#directory}`, () => namesIn(this.#directory))
+    for (const name of names) {
+      const id = name.endsWith(extension) ? name.slice(0, -extension.length) : ''
+      if (isName(id)) yield id
+    }
+  }
+
+  remove(id: string): Promise<boolean> {
+    const path = this.location(id)
+    return available(path, () => removeFile(path))
+  }
+
+  tidy(): Promise<void> {
+    return available(`the archive ${this.#directory}`, async () => {
+      for (const { path } of await abandonedIn(this.#directory, abandonedAfterMs)) await removeFile(path)
+    })
+  }
+
+  /** A directory that only this user may enter. */
+  prepare(): Promise<void> {
+    return available(`the archive ${this.#directory}`, () => makeDirectory(this.#directory))
+  }
+}

@@ -1,0 +1,113 @@
+// Several processes with one archive, and some that are killed.
+
+import { readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'tap'
+
+import { LocalArchive } from '../../src/archive/index.js'
+import { Host, type HostApi } from '../support/host.js'
+import { random } from '../support/random.js'
+import { scratch } from '../support/replay.js'
+import { allOf, bytesOf, captureOf, keyOf } from './support.js'
+
+interface Job {
+  directory: string
+  secret: Buffer
+  name: string
+  rounds: number
+}
+
+/** Signs so often, several at once, and tells how many of them it was told were entered. */
+const signing = async ({ require }: HostApi<unknown>, { directory, secret, name, rounds }: Job): Promise<number> => {
+  const { LocalArchive } = require(`${process.env.PCAP_RING_ROOT}/lib/archive/index.js`)
+  const archive = new LocalArchive({
+    directory,
+    keys: [{ id: 'k1', secret: Uint8Array.from(secret) }],
+    baseUrl: 'http://x/c',
+  })
+  let entered = 0
+  for (let i = 0; i < rounds; i++) {
+    const asked = Array.from({ length: 1 + (i % 4) }, (_, k) => archive.sign('a', { actor: `${name}.${i}.${k}` }))
+    await Promise.all(asked)
+    entered += asked.length
+  }
+  return entered
+}
+
+test('eight processes at once: one chain, nothing lost', async (t) => {
+  const directory = join(scratch(t), 'archive')
+  const key = keyOf()
+  const archive = new LocalArchive({ directory, keys: [key] })
+  await archive.put(captureOf(t, 'a'))
+  const hosts = await Promise.all(Array.from({ length: 8 }, () => Host.start(t)))
+  const entered = await Promise.all(
+    hosts.map((host, i) =>
+      host.call<unknown, number, Job>(signing, { directory, secret: key.secret, name: `p${i}`, rounds: 20 }),
+    ),
+  )
+  const signs = (await allOf(archive.audit.entries())).filter(({ action }) => action === 'sign')
+  t.equal(
+    signs.length,
+    entered.reduce((sum, one) => sum + one, 0),
+  )
+  t.equal(new Set(signs.map(({ actor }) => actor)).size, signs.length)
+  t.match(await archive.audit.verify(), { ok: true, entries: signs.length + 2 })
+  t.strictSame(
+    readdirSync(join(directory, 'audit')).filter((name) => !name.endsWith('.jsonl')),
+    [],
+  )
+})
+
+test('forty processes killed while they enter and store: the chain holds, what is there is whole', async (t) => {
+  const directory = join(scratch(t), 'archive')
+  const key = keyOf()
+  const archive = new LocalArchive({ directory, keys: [key], baseUrl: 'http://x/c' })
+  await archive.put(captureOf(t, 'a'))
+  const captures = Array.from({ length: 40 }, (_, i) => captureOf(t, `c${i}`, 500 + i))
+  const next = random(11)
+  const one = async (i: number): Promise<void> => {
+    const host = await Host.start(t)
+    const job = {
+      directory,
+      secret: key.secret,
+      file: captures[i]?.file as string,
+      report: captures[i]?.report as unknown,
+    }
+    host
+      .call<unknown, void, typeof job>(async ({ require }, { directory, secret, file, report }) => {
+        const { LocalArchive } = require(`${process.env.PCAP_RING_ROOT}/lib/archive/index.js`)
+        const archive = new LocalArchive({
+          directory,
+          keys: [{ id: 'k1', secret: Uint8Array.from(secret) }],
+          baseUrl: 'http://x/c',
+        })
+        const put = archive.put({ file, report })
+        for (;;) await Promise.all([put, archive.sign('a', { actor: 'x' })])
+      }, job)
+      .catch(() => {})
+    await new Promise((resolve) => setTimeout(resolve, next() * 60))
+    await host.kill('SIGKILL')
+  }
+  for (let i = 0; i < captures.length; i += 4) await Promise.all([0, 1, 2, 3].map((k) => one(i + k)))
+  const stored = await allOf(archive.list())
+  t.comment(`${stored.length - 1} of 40 stored`)
+  const puts = (await allOf(archive.audit.entries())).filter(
+    ({ action, outcome }) => action === 'put' && outcome === 'ok',
+  )
+  for (const { id, sha256 } of stored) {
+    const wanted = captures.find(({ report }) => report.id === id)
+    if (wanted === undefined) continue
+    t.equal(sha256, wanted.report.sha256)
+    t.ok((await bytesOf(await archive.open(id, { actor: 'y' }))).equals(wanted.bytes), id)
+    t.ok(
+      puts.some(({ capture }) => capture === id),
+      `${id}: the trail has it`,
+    )
+  }
+  t.match(await archive.audit.verify(), { ok: true })
+  // What is not there can be stored now, and what is, again.
+  for (const capture of captures) await archive.put(capture)
+  t.equal((await allOf(archive.list())).length, 41)
+  t.match(await archive.audit.verify(), { ok: true })
+  for (const name of readdirSync(directory)) if (name.endsWith('.tmp')) rmSync(join(directory, name))
+})

@@ -1,0 +1,118 @@
+// From a live incident to a signed download, with an archive that fails first, and with a process that is killed in between.
+
+import { once } from 'node:events'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { type Test, test } from 'tap'
+
+import { LocalArchive } from '../../src/archive/index.js'
+import type { IncidentReport, PcapRing } from '../../src/index.js'
+import { allOf, keyOf } from '../archive/support.js'
+import { Host, type HostApi } from '../support/host.js'
+import { makePair, noNamespaces } from '../support/netns.js'
+import { noSender, send } from '../support/sender.js'
+
+const skip = noNamespaces || noSender
+
+interface State {
+  ring: PcapRing
+}
+
+interface Setup {
+  device: string
+  directory: string
+  archive: string
+  secret: Buffer
+  /** So often the archive is away; below 0: always. */
+  failing: number
+}
+
+const startRing = async ({ PcapRing, state, require }: HostApi<State>, setup: Setup): Promise<void> => {
+  const { LocalArchive } = require(`${process.env.PCAP_RING_ROOT}/lib/archive/index.js`)
+  const kept = new LocalArchive({
+    directory: setup.archive,
+    keys: [{ id: 'k1', secret: Uint8Array.from(setup.secret) }],
+  })
+  let left = setup.failing
+  const archive = {
+    put: async (...args: unknown[]) => {
+      if (left !== 0) {
+        left--
+        throw new Error('the archive is away')
+      }
+      return kept.put(...args)
+    },
+  }
+  state.ring = new PcapRing({ device: setup.device, directory: setup.directory, archive, statsInterval: 50 })
+  state.ring.on('warning', () => {})
+  await state.ring.start()
+}
+
+/** What a client gets who has a link. */
+async function downloaded(t: Test, directory: string, key: ReturnType<typeof keyOf>, id: string): Promise<Buffer> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => void server.close())
+  const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/captures`
+  const archive = new LocalArchive({ directory, keys: [key], baseUrl })
+  server.on('request', archive.handler())
+  const { url } = await archive.sign(id, { actor: 'noc' })
+  const answer = await fetch(url)
+  t.equal(answer.status, 200)
+  const actions = (await allOf(archive.audit.entries())).map(({ action, outcome }) => `${action} ${outcome}`)
+  t.strictSame(actions, ['key ok', 'put ok', 'sign ok', 'download ok'])
+  return Buffer.from(await answer.arrayBuffer())
+}
+
+async function setUp(t: Test, failing: number) {
+  const { here, there } = makePair(t)
+  const key = keyOf()
+  const dir = t.testdir({})
+  const setup = {
+    device: here.device,
+    directory: join(dir, 'captures'),
+    archive: join(dir, 'archive'),
+    secret: key.secret,
+    failing,
+  }
+  const host = await Host.start(t, { netns: here.name })
+  await host.call<State, void, Setup>(startRing, setup)
+  return { here, there, key, setup, host }
+}
+
+test('ten failures first', { skip }, async (t) => {
+  const { there, key, setup, host } = await setUp(t, 10)
+  const sending = send(t, there, { count: 3_000 })
+  const stored = await host.call<State, string>(async ({ state, untilStats, once }) => {
+    await untilStats(state.ring, (stats) => stats.ring?.packets === 500)
+    const archived = once(state.ring, 'archive')
+    await state.ring.freeze({ id: 'a', cap: { packets: 1_000 } }).resolve()
+    const [{ file }] = (await archived) as [IncidentReport]
+    return file as string
+  })
+  await sending
+  t.ok((await downloaded(t, setup.archive, key, 'a')).equals(readFileSync(stored)), 'what was recorded')
+})
+
+test('the process is killed between the incident and the delivery', { skip }, async (t) => {
+  const { here, there, key, setup, host } = await setUp(t, -1)
+  const sending = send(t, there, { count: 3_000 })
+  const stored = await host.call<State, string>(async ({ state, untilStats }) => {
+    await untilStats(state.ring, (stats) => stats.ring?.packets === 500)
+    const { file } = await state.ring.freeze({ id: 'a', cap: { packets: 1_000 } }).resolve()
+    return file as string
+  })
+  await sending
+  await host.kill('SIGKILL')
+  t.notOk(existsSync(setup.archive))
+  t.ok(readdirSync(setup.directory).includes('incident_a.undelivered'))
+  const next = await Host.start(t, { netns: here.name })
+  await next.call<State, void, Setup>(startRing, { ...setup, failing: 0 })
+  for (let i = 0; i < 200 && readdirSync(setup.directory).includes('incident_a.undelivered'); i++) {
+    await new Promise((resolve) => setTimeout(resolve, 25))
+  }
+  t.notOk(readdirSync(setup.directory).includes('incident_a.undelivered'))
+  t.ok((await downloaded(t, setup.archive, key, 'a')).equals(readFileSync(stored)), 'what was recorded')
+})

@@ -1,0 +1,208 @@
+// What is finished is handed over to `archive`, however often that takes.
+
+import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { type Test, test } from 'tap'
+
+import { LocalArchive } from '../../src/archive/index.js'
+import type { ArchivedCapture, ArchiveSink, IncidentReport, PcapRing } from '../../src/index.js'
+import { allOf, bytesOf, keyOf } from '../archive/support.js'
+import { udpPackets } from '../support/generate.js'
+import { recordingOf, replay, ringOf, scratch } from '../support/replay.js'
+
+const file = recordingOf(udpPackets({ pps: 1_000, count: 600 }))
+
+const undelivered = (directory: string): string[] =>
+  readdirSync(directory).filter((name) => name.endsWith('.undelivered'))
+
+const archived = (ring: PcapRing, count = 1): Promise<[IncidentReport, ArchivedCapture][]> =>
+  new Promise((resolve) => {
+    const all: [IncidentReport, ArchivedCapture][] = []
+    ring.on('archive', (...one) => {
+      all.push(one)
+      if (all.length === count) resolve(all)
+    })
+  })
+
+const until = async (t: Test, what: string, holds: () => boolean): Promise<void> => {
+  for (let i = 0; i < 400 && !holds(); i++) await new Promise((resolve) => setTimeout(resolve, 25))
+  t.ok(holds(), what)
+}
+
+/** A sink that does as it is told, and takes note. */
+function sinkOf(act: (report: IncidentReport, calls: number, signal: AbortSignal | undefined) => Promise<void> | void) {
+  const calls: string[] = []
+  const sink: ArchiveSink = {
+    async put({ file, report }, { signal } = {}) {
+      calls.push(report.id)
+      await act(report, calls.filter((id) => id === report.id).length, signal)
+      const time = '2026-11-22T08:00:00.000000Z'
+      return { id: report.id, location: file, bytes: report.bytes, sha256: '', storedAt: time, retainedUntil: time }
+    },
+  }
+  return { sink, calls }
+}
+
+test('an incident and a manual capture go into an archive by themselves', async (t) => {
+  const directory = scratch(t)
+  const archive = new LocalArchive({ directory: join(scratch(t), 'archive'), keys: [keyOf()] })
+  const ring = ringOf(t, { file, directory, archive })
+  await replay(ring)
+  const both = archived(ring, 2)
+  const incident = ring.freeze({ id: 'a' })
+  await incident.flushed
+  t.strictSame(
+    undelivered(directory),
+    ['incident_a.undelivered'],
+    'from the freeze on it is known that it is not archived',
+  )
+  await incident.resolve()
+  await ring.capture({ id: 'b' }).resolve()
+  for (const [report, stored] of await both) {
+    t.match(stored, { id: report.id, bytes: report.bytes, sha256: report.sha256 })
+    const bytes = await bytesOf(await archive.open(report.id, { actor: 'x' }))
+    t.ok(bytes.equals(readFileSync(report.file as string)), report.id)
+  }
+  t.strictSame(undelivered(directory), [])
+  t.equal((await allOf(archive.list())).length, 2)
+})
+
+test('a failing archive is tried again, warns once for each reason, and holds nobody up', async (t) => {
+  const directory = scratch(t)
+  const { sink, calls } = sinkOf((report, call) => {
+    if (report.id === 'bad' && call <= 3)
+      throw Object.assign(new Error(`no. ${call}`), { code: call < 3 ? 'E1' : 'E2' })
+  })
+  const ring = ringOf(t, { file, directory, archive: sink })
+  const { warnings } = await replay(ring)
+  const both = archived(ring, 2)
+  await ring.freeze({ id: 'bad' }).resolve()
+  await ring.freeze({ id: 'good' }).resolve()
+  t.strictSame(
+    (await both).map(([{ id }]) => id),
+    ['good', 'bad'],
+  )
+  t.strictSame(calls, ['bad', 'good', 'bad', 'bad', 'bad'])
+  t.match(warnings, [
+    { code: 'ERR_PCAP_ARCHIVE_UNAVAILABLE', message: /bad.*no\. 1/, cause: { code: 'E1' } },
+    { code: 'ERR_PCAP_ARCHIVE_UNAVAILABLE', message: /bad.*no\. 3/, cause: { code: 'E2' } },
+  ])
+  t.equal(warnings.length, 2)
+  t.strictSame(undelivered(directory), [])
+})
+
+test('ones that hang: four at once, the next waits for one of them', async (t) => {
+  const going: (() => void)[] = []
+  const { sink, calls } = sinkOf(() => new Promise<void>((resolve) => void going.push(resolve)))
+  const ring = ringOf(t, { file, archive: sink })
+  await replay(ring)
+  for (const id of ['a', 'b', 'c', 'd', 'e']) await ring.freeze({ id }).resolve()
+  await until(t, 'four have begun', () => calls.length === 4)
+  const first = archived(ring)
+  going.shift()?.()
+  t.equal((await first)[0]?.[0].id, 'a')
+  await until(t, 'the fifth has begun', () => calls.length === 5)
+  for (const go of going) go()
+  await until(t, 'and is the last', () => going.length === 4)
+  going.at(-1)?.()
+})
+
+test('close() does not wait for it, and what is under way goes on', async (t) => {
+  let go: (() => void) | undefined
+  const directory = scratch(t)
+  const { sink } = sinkOf(
+    () =>
+      new Promise<void>((resolve) => {
+        go = resolve
+      }),
+  )
+  const ring = ringOf(t, { file, directory, archive: sink })
+  await replay(ring)
+  ring.freeze({ id: 'a' })
+  const late = archived(ring)
+  await ring.close()
+  await until(t, 'the archive was asked', () => go !== undefined)
+  t.strictSame(undelivered(directory), ['incident_a.undelivered'])
+  go?.()
+  t.equal((await late)[0]?.[1].id, 'a')
+  t.strictSame(undelivered(directory), [])
+})
+
+test('what an earlier ring could not deliver the next one does; keep leaves it until then', async (t) => {
+  const directory = scratch(t)
+  const failing = sinkOf(() => {
+    throw new Error('away')
+  })
+  const first = ringOf(t, { file, directory, archive: failing.sink })
+  first.on('warning', () => {})
+  await replay(first)
+  await first.freeze({ id: 'a' }).resolve()
+  await until(t, 'tried', () => failing.calls.length > 0)
+  // One that nobody waits for: its process died before anything else of it was made.
+  const orphan = join(directory, 'incident_x.undelivered')
+  writeFileSync(orphan, '')
+  const hoursAgo = Date.now() / 1_000 - 7_200
+  utimesSync(orphan, hoursAgo, hoursAgo)
+  writeFileSync(join(directory, 'incident_y.undelivered'), '')
+
+  const keeping = ringOf(t, { file, directory, keep: { bytes: 1 } })
+  await replay(keeping)
+  const expired: string[] = []
+  keeping.on('expire', (path) => void expired.push(basename(path)))
+  await keeping.freeze({ id: 'b' }).resolve()
+  await keeping.close()
+  t.ok(existsSync(join(directory, 'incident_a.pcap')), 'not archived: not removed')
+  t.strictSame(expired, ['incident_b.pcap'])
+  await first.close()
+
+  const { sink, calls } = sinkOf(() => {})
+  // The first one goes on trying for a while, in this process.
+  const elsewhere = ringOf(t, { file, directory, archive: sink })
+  const { warnings } = await replay(elsewhere)
+  await until(t, 'the orphan is cleared away', () => !existsSync(orphan))
+  t.strictSame(warnings, [])
+  t.strictSame(undelivered(directory), ['incident_a.undelivered', 'incident_y.undelivered'])
+  t.strictSame(calls, [], 'by one of them at a time')
+})
+
+test('an incident without a file leaves nothing behind; one whose id is taken does not touch the other', async (t) => {
+  const directory = scratch(t)
+  const { sink, calls } = sinkOf(
+    (_, __, signal) =>
+      new Promise<void>((_, reject) => signal?.addEventListener('abort', () => reject(new Error('ended')))),
+  )
+  const ring = ringOf(t, { file, directory, archive: sink })
+  ring.on('warning', () => {})
+  await replay(ring)
+  writeFileSync(join(directory, 'incident_taken.pcap'), 'somebody else')
+  await t.rejects(ring.freeze({ id: 'taken' }).finished, { code: 'ERR_PCAP_FILE_EXISTS' })
+  await until(t, 'nothing is left', () => undelivered(directory).length === 0)
+  await ring.freeze({ id: 'a' }).resolve()
+  await until(t, 'asked', () => calls.length === 1)
+  await t.rejects(ring.freeze({ id: 'a' }).finished, { code: 'ERR_PCAP_FILE_EXISTS' })
+  t.strictSame(undelivered(directory), ['incident_a.undelivered'])
+})
+
+test('a capture that somebody removed is given up', async (t) => {
+  const directory = scratch(t)
+  const { unlinkSync } = await import('node:fs')
+  const { sink, calls } = sinkOf((report) => {
+    unlinkSync(report.file as string)
+    throw new Error('away')
+  })
+  const ring = ringOf(t, { file, directory, archive: sink })
+  const { warnings } = await replay(ring)
+  await ring.freeze({ id: 'a' }).resolve()
+  await until(t, 'its marker goes', () => calls.length === 1 && undelivered(directory).length === 0)
+  t.equal(warnings.length, 1)
+})
+
+test('what is no archive is refused', (t) => {
+  for (const archive of [{}, null, 'x', { put: 1 }]) {
+    t.throws(() => ringOf(t, { file, archive: archive as never }), {
+      code: 'ERR_INVALID_ARG_TYPE',
+      message: /options\.archive/,
+    })
+  }
+  t.end()
+})
