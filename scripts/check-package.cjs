@@ -34,6 +34,9 @@ for (const file of [
   'vendor/node-addon-api/napi.h',
   'lib/index.js',
   'lib/index.d.ts',
+  'docs/archive.md',
+  'lib/archive/index.js',
+  'lib/archive/index.d.ts',
   'lib/testing.js',
   'lib/testing.d.ts',
   'lib/cli/main.js',
@@ -49,7 +52,7 @@ check(
 )
 const strangers = files.filter(
   (file) =>
-    !/^(lib|prebuilds|vendor|native)\/|^(package\.json|binding\.gyp|README\.md|LICENSE|CHANGELOG\.md|DESIGN\.md|SECURITY\.md)$/.test(
+    !/^(lib|prebuilds|vendor|native)\/|^(package\.json|binding\.gyp|README\.md|LICENSE|CHANGELOG\.md|DESIGN\.md|SECURITY\.md|docs\/\w+\.md)$/.test(
       file,
     ) || /^native\/(test|fuzz)\/|\/\.[^/]*$/.test(file),
 )

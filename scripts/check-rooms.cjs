@@ -28,7 +28,8 @@ const sourceRules = {
   '.': ['.', 'formats'],
   formats: ['errors.ts', 'time.ts', 'types.ts'],
   archive: ['errors.ts', 'options.ts', 'time.ts', 'types.ts'],
-  cli: ['.', 'formats', 'archive'],
+  detect: ['errors.ts', 'incident.ts', 'options.ts', 'pcap-ring.ts', 'time.ts', 'types.ts'],
+  cli: ['.', 'formats', 'archive', 'detect'],
 }
 
 const nodeHeader =

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs'
 import { lstat, open, readdir, readFile, unlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -5,8 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { PcapRingError } from './errors.js'
 import type { ArchivedCapture, ArchiveSink, IncidentReport } from './types.js'
 
-/** Handed over at the same time. */
+/** Handed over at the same time, but for those that have taken longer than this: one that hangs holds nobody up. */
 const mostAtOnce = 4
+const patienceMs = 60_000
 /** From one try to the next: half as long again each time. */
 const firstBackOffMs = 200
 const longestBackOffMs = 60_000
@@ -18,31 +20,53 @@ const orphanedAfterMs = 60_000
 const prefix = 'incident_'
 const marker = '.undelivered'
 const unfinished = ['.json', '.json.part', '.json.new', '.pcap.part', '.pcapng.part']
+/** What no further try changes. */
+const final = /^ERR_(PCAP_FILE_EXISTS|PCAP_ARCHIVE_CORRUPT|PCAP_BAD_FILE|INVALID_ARG_\w+|OUT_OF_RANGE)$/
 
 export interface DeliveryHooks {
   delivered(report: IncidentReport, archived: ArchivedCapture): void
   warn(error: PcapRingError): void
 }
 
-/** In this process, whichever ring does it: `directory/id`. */
-const underWay = new Set<string>()
+/** What this process has in hand, whichever ring it is: `directory/id`, and when that one is done with it. */
+const inHand = new Map<string, Promise<void>>()
 
 const isErrno = (error: unknown, code: string): boolean => (error as NodeJS.ErrnoException | null)?.code === code
 
+const textOf = (path: string): Promise<string> => readFile(path, 'latin1').catch(() => '')
+
+/** A process, told from all others with its number: Linux's boot, and when it was started (proc(5), stat, field 22). */
+async function nameOf(pid: number): Promise<string> {
+  const [boot, stat] = await Promise.all([textOf('/proc/sys/kernel/random/boot_id'), textOf(`/proc/${pid}/stat`)])
+  return `${boot.trim()} ${pid} ${stat.replace(/^.*\) /s, '').split(' ')[19] ?? ''}`
+}
+
+/** Whether the process that a marker names is alive, and another one. */
+async function isOthers(owner: string): Promise<boolean> {
+  const pid = Number(owner.split(' ')[1])
+  return pid > 0 && pid !== process.pid && owner === (await nameOf(pid))
+}
+
+function isCapture(value: unknown): value is ArchivedCapture {
+  const { id, location } = (value ?? {}) as Partial<ArchivedCapture>
+  return typeof id === 'string' && typeof location === 'string'
+}
+
 /**
- * Hands finished incidents to the archive. From its freeze on an empty file beside an incident, `incident_<id>.undelivered`, says
- * that the archive does not have it: so it is known after a crash, and `keep` leaves it alone.
+ * Hands finished incidents to the archive. From its freeze on a file beside an incident, `incident_<id>.undelivered`, says that the
+ * archive does not have it, and which process sees to that: so it is known after a crash, and `keep` leaves it alone.
  */
 export class Delivery {
   readonly #sink: ArchiveSink
   readonly #directory: string
   readonly #hooks: DeliveryHooks
-  /** Whether the marker of an incident is this one's own. */
-  readonly #marked = new Map<string, Promise<boolean>>()
+  /** Whether the marker of an incident is this one's own, and what ends having it in hand. */
+  readonly #expected = new Map<string, { marked: Promise<boolean>; release(): void }>()
   readonly #ending = new AbortController()
   #grace: NodeJS.Timeout | null = null
   #closed = false
   #running = 0
+  /** Deliveries, and looking for what an earlier process left. */
   #open = 0
   readonly #queue: (() => void)[] = []
 
@@ -54,146 +78,214 @@ export class Delivery {
 
   /** An incident begins that will have a file. */
   expect(id: string): void {
-    this.#marked.set(id, this.#mark(id))
+    this.#expected.set(id, { marked: this.#mark(id), release: this.#take(id) ?? (() => {}) })
   }
 
   /** It ended without one. */
   drop(id: string): void {
-    void this.#forget(id)
+    const expected = this.#expected.get(id)
+    this.#expected.delete(id)
+    void expected?.marked.then((own) => (own ? this.#unmark(id) : undefined)).finally(expected.release)
   }
 
   /** It is finished. */
   deliver(report: IncidentReport): void {
-    if (report.file === null) this.drop(report.id)
-    else void this.#deliver(report, report.file)
+    const { id, file } = report
+    const expected = this.#expected.get(id)
+    this.#expected.delete(id)
+    if (file === null || expected === undefined) return
+    void this.#work(async () => {
+      await expected.marked
+      await this.#deliver(report, file).finally(expected.release)
+    })
   }
 
   /** What an earlier process left: finished incidents that are marked still. */
-  async resume(): Promise<void> {
-    try {
-      for (const name of await readdir(this.#directory)) {
-        if (!name.startsWith(prefix) || !name.endsWith(marker)) continue
-        const id = name.slice(prefix.length, -marker.length)
-        if (this.#marked.has(id)) continue
-        await this.#resume(id).catch((error) => this.#hooks.warn(this.#failure(`cannot archive incident ${id}`, error)))
+  resume(): void {
+    void this.#work(async () => {
+      try {
+        for (const name of await readdir(this.#directory)) {
+          if (this.#closed) return
+          if (!name.startsWith(prefix) || !name.endsWith(marker)) continue
+          const id = name.slice(prefix.length, -marker.length)
+          void this.#work(() => this.#resume(id))
+        }
+      } catch (error) {
+        this.#hooks.warn(failure('cannot look for captures that are not archived yet', error))
       }
-    } catch (error) {
-      this.#hooks.warn(this.#failure('cannot look for captures that are not archived yet', error))
-    }
+    })
   }
 
   /** The ring is closed. What is under way goes on for a while. */
   close(): void {
     this.#closed = true
+    // What was not finished leaves its marker, as it leaves its parts.
+    for (const { release } of this.#expected.values()) release()
+    this.#expected.clear()
     if (this.#open > 0) this.#grace ??= setTimeout(() => this.#ending.abort(), graceMs)
+  }
+
+  async #work(act: () => Promise<void>): Promise<void> {
+    ++this.#open
+    try {
+      await act()
+    } finally {
+      if (--this.#open === 0 && this.#grace !== null) clearTimeout(this.#grace)
+    }
   }
 
   #path(id: string, end: string): string {
     return join(this.#directory, `${prefix}${id}${end}`)
   }
 
+  /** Takes an incident in hand; what it returns lets go of it. null: somebody has it. */
+  #take(id: string): (() => void) | null {
+    const known = `${this.#directory}/${id}`
+    if (inHand.has(known)) return null
+    let release = (): void => {}
+    const done = new Promise<void>((resolve) => {
+      release = () => {
+        inHand.delete(known)
+        resolve()
+      }
+    })
+    inHand.set(known, done)
+    return release
+  }
+
   async #mark(id: string): Promise<boolean> {
     try {
-      await (await open(this.#path(id, marker), 'wx', 0o600)).close()
+      const file = await open(this.#path(id, marker), 'wx', 0o600)
+      await file.writeFile(await nameOf(process.pid)).finally(() => file.close())
       return true
     } catch (error) {
       // An incident of this id waits already: this one will find that its file exists.
       if (isErrno(error, 'EEXIST')) return false
-      this.#hooks.warn(this.#failure(`incident ${id} will not be archived if this process dies before it is`, error))
+      this.#hooks.warn(failure(`incident ${id} will not be archived if this process dies before it is`, error))
       return false
     }
-  }
-
-  async #forget(id: string): Promise<void> {
-    const own = await this.#marked.get(id)
-    this.#marked.delete(id)
-    if (own) await this.#unmark(id)
   }
 
   async #unmark(id: string): Promise<void> {
     try {
       await unlink(this.#path(id, marker))
     } catch (error) {
-      if (!isErrno(error, 'ENOENT'))
-        this.#hooks.warn(this.#failure(`cannot remove the marker of incident ${id}`, error))
+      if (!isErrno(error, 'ENOENT')) this.#hooks.warn(failure(`cannot remove the marker of incident ${id}`, error))
     }
   }
 
   async #resume(id: string): Promise<void> {
-    const found = await lstat(this.#path(id, marker)).catch(() => null)
-    if (!found?.isFile() || found.uid !== process.geteuid?.()) return
-    const text = await readFile(this.#path(id, '.json'), 'utf8').catch(() => null)
-    if (text !== null) {
-      const report = JSON.parse(text) as IncidentReport
-      if (report.id === id && report.file !== null) void this.#deliver(report, this.#beside(report.file))
+    let release = this.#take(id)
+    while (release === null) {
+      await inHand.get(`${this.#directory}/${id}`)
+      if (this.#closed) return
+      release = this.#take(id)
+    }
+    try {
+      await this.#resumeInHand(id)
+    } catch (error) {
+      this.#hooks.warn(failure(`cannot archive incident ${id}`, error))
+    } finally {
+      release()
+    }
+  }
+
+  async #resumeInHand(id: string): Promise<void> {
+    const found = await this.#ownFile(this.#path(id, marker))
+    if (found === null || (await isOthers(await textOf(this.#path(id, marker))))) return
+    const json = this.#path(id, '.json')
+    if ((await this.#ownFile(json)) !== null) {
+      const report = JSON.parse(await readFile(json, 'utf8')) as IncidentReport
+      if (report.id !== id || report.file === null) return
+      // The directory may have been moved since.
+      const file = join(this.#directory, basename(report.file))
+      if ((await this.#ownFile(file)) !== null) await this.#deliver(report, file)
       return
     }
     const others = await Promise.all(unfinished.map((end) => lstat(this.#path(id, end)).catch(() => null)))
     if (others.every((other) => other === null) && Date.now() - found.mtimeMs > orphanedAfterMs) await this.#unmark(id)
   }
 
-  /** The directory may have been moved since. */
-  #beside(file: string): string {
-    return join(this.#directory, basename(file))
+  /** What others may have put there is not archived as evidence. null: it is not there, or not this user's own. */
+  async #ownFile(path: string): Promise<{ mtimeMs: number } | null> {
+    const found = await lstat(path).catch(() => null)
+    return found?.isFile() && found.uid === process.geteuid?.() && found.nlink === 1 ? found : null
   }
 
   async #deliver(report: IncidentReport, file: string): Promise<void> {
     const { id } = report
-    const known = `${this.#directory}/${id}`
-    if (underWay.has(known)) return
-    underWay.add(known)
-    ++this.#open
-    try {
-      await this.#marked.get(id)
-      const archived = await this.#untilPut(report, file)
-      if (archived === null) return
-      this.#marked.delete(id)
-      await this.#unmark(id)
-      this.#hooks.delivered(report, archived)
-    } finally {
-      underWay.delete(known)
-      if (--this.#open === 0 && this.#grace !== null) clearTimeout(this.#grace)
-    }
+    const archived = await this.#untilPut(report, file)
+    if (archived === null) return
+    await this.#unmark(id)
+    this.#hooks.delivered(report, archived)
   }
 
   /** null: it waits for the next start, or there is nothing left to deliver. */
   async #untilPut(report: IncidentReport, file: string): Promise<ArchivedCapture | null> {
+    const { id } = report
     const { signal } = this.#ending
-    let told: unknown
+    let told = ''
     for (let backOffMs = firstBackOffMs; !signal.aborted; backOffMs = Math.min(backOffMs * 1.5, longestBackOffMs)) {
-      await this.#turn()
       try {
-        return await this.#sink.put({ file, report }, { signal })
+        const archived: unknown = await this.#put(report, file)
+        if (isCapture(archived)) return archived
+        throw new TypeError('what it fulfilled with has no id and location')
       } catch (error) {
         if (signal.aborted) break
-        const code = (error as { code?: unknown } | null)?.code
-        const message = `incident ${report.id} is not archived yet, and is tried again`
-        if (told !== (code ?? error)) this.#hooks.warn(this.#failure(message, error))
-        told = code ?? error
-      } finally {
-        this.#next()
-      }
-      if ((await lstat(file).catch(() => null)) === null) {
-        await this.#unmark(report.id)
-        return null
+        const { code = '', message = '' } = (error ?? {}) as Partial<NodeJS.ErrnoException>
+        const gone = await lstat(file).then(
+          () => false,
+          (reason) => isErrno(reason, 'ENOENT'),
+        )
+        const over = gone || final.test(code)
+        const after = gone ? 'its file was removed' : over ? 'it is tried again at the next start' : 'it is tried again'
+        const reason = `${code} ${over} ${message}`
+        if (told !== reason) this.#hooks.warn(failure(`incident ${id} is not archived yet; ${after}`, error))
+        told = reason
+        if (gone) await this.#unmark(id)
+        if (over) return null
       }
       await sleep(backOffMs, undefined, { signal, ref: this.#closed }).catch(() => {})
     }
+    // Whoever starts next may see to it, though this process lives.
+    const { O_WRONLY, O_TRUNC, O_NOFOLLOW } = constants
+    await open(this.#path(id, marker), O_WRONLY | O_TRUNC | O_NOFOLLOW)
+      .then((marked) => marked.close())
+      .catch(() => {})
     return null
   }
 
-  async #turn(): Promise<void> {
+  /** One call of the sink, in its turn; given up when the grace is over, whatever the sink makes of the signal. */
+  async #put(report: IncidentReport, file: string): Promise<unknown> {
+    const { signal } = this.#ending
     if (++this.#running > mostAtOnce) await new Promise<void>((resolve) => void this.#queue.push(resolve))
+    let counted = true
+    const next = (): void => {
+      if (!counted) return
+      counted = false
+      --this.#running
+      this.#queue.shift()?.()
+    }
+    const patience = setTimeout(next, patienceMs).unref()
+    let forget = (): void => {}
+    const aborted = new Promise<never>((_, reject) => {
+      const abort = (): void => reject(signal.reason)
+      signal.addEventListener('abort', abort, { once: true })
+      forget = () => signal.removeEventListener('abort', abort)
+    })
+    try {
+      signal.throwIfAborted()
+      return await Promise.race([this.#sink.put({ file, report }, { signal }), aborted])
+    } finally {
+      forget()
+      clearTimeout(patience)
+      next()
+    }
   }
+}
 
-  #next(): void {
-    --this.#running
-    this.#queue.shift()?.()
-  }
-
-  #failure(what: string, cause: unknown): PcapRingError {
-    const { errno, syscall, message = String(cause) } = (cause ?? {}) as Partial<NodeJS.ErrnoException>
-    const code = cause instanceof PcapRingError ? cause.code : 'ERR_PCAP_ARCHIVE_UNAVAILABLE'
-    return new PcapRingError(code, `${what}: ${message}`, { errno, syscall, cause })
-  }
+function failure(what: string, cause: unknown): PcapRingError {
+  const { errno, syscall, message = String(cause) } = (cause ?? {}) as Partial<NodeJS.ErrnoException>
+  const code = cause instanceof PcapRingError ? cause.code : 'ERR_PCAP_ARCHIVE_UNAVAILABLE'
+  return new PcapRingError(code, `${what}: ${message}`, { errno, syscall, cause })
 }

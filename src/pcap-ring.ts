@@ -312,7 +312,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
     this.#startEnds?.resolve()
     this.#startEnds = null
     this.#emit('start')
-    void this.#delivery?.resume()
+    this.#delivery?.resume()
     // Whoever awaits start() has this turn to freeze, capture or listen before the first packet is read.
     if (this.#settings.file !== null) setImmediate(() => this.#native?.begin())
   }

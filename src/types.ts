@@ -162,7 +162,7 @@ export interface PcapRingOptions {
   /**
    * Every finished incident and manual capture that has a file is handed to it (event `archive`). After a failure, which is a
    * `warning`, it is tried again: after 0.2 s, half as long again each time, up to a minute. What it does not have 30 s after
-   * `close()` is handed over by the next ring with this directory.
+   * `close()`, and what no further try would change, is handed over by the next ring with this directory.
    */
   archive?: ArchiveSink | undefined
   /**

@@ -437,7 +437,7 @@ test('options: names, defaults and ranges', (t) => {
 test('what is not there yet is not there', (t) => {
   const text = section('What is not there yet')
   const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  for (const entry of ['archive/s3', 'detect', 'report']) {
+  for (const entry of ['archive/s3', 'report']) {
     t.ok(coded(text).includes(`/${entry}`))
     t.notOk(exports[`./${entry}`], `there is no /${entry}`)
   }

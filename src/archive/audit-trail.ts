@@ -16,8 +16,8 @@ export interface Journal {
   read(batch: number): Promise<string | null>
   /** False: there is one of this number already. */
   create(batch: number, text: string): Promise<boolean>
-  /** Batches whose writer died before they were created, and what makes them forgotten. */
-  abandoned(): Promise<{ text: string; forget(): Promise<void> }[]>
+  /** Batches whose writer died before they were created, and what makes them forgotten; `more`: others may turn out to be such. */
+  abandoned(): Promise<{ found: { text: string; forget(): Promise<void> }[]; more: boolean }>
   /** For errors. */
   readonly location: string
 }
@@ -65,6 +65,7 @@ interface Head {
 export class ChainedTrail implements AuditTrail {
   readonly #journal: Journal
   readonly #keys: KeyRing
+  readonly #now: () => number
   /** As far as this process has read it; null: it is empty. */
   #head: Head | null = null
   #begun = false
@@ -72,9 +73,11 @@ export class ChainedTrail implements AuditTrail {
   #waiting: { deed: Deed; entered(): void; failed(error: unknown): void }[] = []
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(journal: Journal, keys: KeyRing) {
+  /** @param now ms since 1970 */
+  constructor(journal: Journal, keys: KeyRing, now: () => number) {
     this.#journal = journal
     this.#keys = keys
+    this.#now = now
   }
 
   /** That a key fits. */
@@ -103,7 +106,7 @@ export class ChainedTrail implements AuditTrail {
   }
 
   async *entries(): AsyncGenerator<AuditEntry> {
-    await this.check()
+    await this.#checkKeys()
     for (const batch of await this.#journal.batches()) {
       for (const line of linesOf((await this.#journal.read(batch)) ?? '')) {
         const entry = entryOf(line)
@@ -114,7 +117,7 @@ export class ChainedTrail implements AuditTrail {
   }
 
   async verify({ since }: { since?: string | undefined } = {}): Promise<Verification> {
-    await this.check()
+    await this.#checkKeys()
     let seq = 1
     let previous = none
     let key: ArchiveKey | undefined
@@ -125,19 +128,36 @@ export class ChainedTrail implements AuditTrail {
       if (batch !== seq || text === null || text === '' || !text.endsWith('\n')) return broken()
       for (const line of linesOf(text)) {
         const entry = entryOf(line)
-        if (entry === null) return broken()
-        const names = entry.action === 'key' && entry.outcome === 'ok' ? this.#keys.get(entry.capture ?? '') : undefined
-        key ??= names
-        if (key === undefined || entry.seq !== seq || entry.previous !== previous) return broken()
-        if (entry.hash !== hashOf(entry, key)) return broken()
-        if (names !== undefined) key = names
-        else if (entry.action === 'key' && entry.outcome === 'ok') throw this.#unknownKey(entry)
+        if (entry === null || entry.seq !== seq || entry.previous !== previous) return broken()
+        const names = entry.action === 'key' && entry.outcome === 'ok' ? entry.capture : null
+        const named = this.#keys.get(names ?? '')
+        if (key === undefined && names !== null && named === undefined) throw this.#unknownKey(entry)
+        key ??= named
+        if (key === undefined || entry.hash !== hashOf(entry, key)) return broken()
+        if (names !== null && named === undefined) throw this.#unknownKey(entry)
+        key = named ?? key
         previous = entry.hash
         seen ||= previous === since
         ++seq
       }
     }
     return seen ? { ok: true, entries: seq - 1, brokenAt: null } : broken()
+  }
+
+  /** That a key fits the newest entry; if that one is damaged, the first. */
+  async #checkKeys(): Promise<void> {
+    try {
+      await this.check()
+    } catch (error) {
+      const [first] = linesOf((await this.#journal.read(1)) ?? '')
+      const entry = entryOf(first ?? '')
+      if (entry !== null && this.#keyOf(entry) !== undefined) return
+      if (!(error instanceof PcapRingError && error.code === 'ERR_PCAP_ARCHIVE_CORRUPT')) throw error
+    }
+  }
+
+  #keyOf(entry: AuditEntry): ArchiveKey | undefined {
+    return [...this.#keys].find((key) => hashOf(entry, key) === entry.hash)
   }
 
   #inTurn<T>(act: () => Promise<T>): Promise<T> {
@@ -165,9 +185,8 @@ export class ChainedTrail implements AuditTrail {
     const entry = entryOf(linesOf(text ?? '').at(-1) ?? '')
     if (entry === null || entry.seq < batch)
       throw this.#corrupt(`its batch ${batch} does not end with an entry of its own`)
-    for (const key of this.#keys) {
-      if (hashOf(entry, key) === entry.hash) return { seq: entry.seq, hash: entry.hash, at: entry.at, key }
-    }
+    const key = this.#keyOf(entry)
+    if (key !== undefined) return { seq: entry.seq, hash: entry.hash, at: entry.at, key }
     throw new PcapRingError(
       'ERR_PCAP_ARCHIVE_KEY',
       `no key given fits the newest entry (${entry.seq}) of the audit trail ${this.#journal.location}: ` +
@@ -182,7 +201,6 @@ export class ChainedTrail implements AuditTrail {
     try {
       await this.#catchUp()
       if (!this.#tidied) await this.#enterAbandoned()
-      this.#tidied = true
       await this.#enter(waiting.map(({ deed }) => deed))
       for (const { entered } of waiting) entered()
     } catch (error) {
@@ -201,6 +219,8 @@ export class ChainedTrail implements AuditTrail {
         return
       }
       await this.#catchUp()
+      const next = (this.#head?.seq ?? 0) + 1
+      if (next === seq) throw this.#corrupt(`something that is no batch is in the place of batch ${seq}`)
     }
   }
 
@@ -208,7 +228,7 @@ export class ChainedTrail implements AuditTrail {
     const { first } = this.#keys
     const entries: AuditEntry[] = []
     let { seq, hash: previous, at: newest } = this.#head ?? { seq: 0, hash: none, at: '' }
-    const now = formatTime(BigInt(Date.now()) * 1_000_000n)
+    const now = formatTime(BigInt(Math.floor(this.#now())) * 1_000_000n)
     // Times of the trail never fall, whatever the clock does.
     if (now > newest) newest = now
     const add = ({ actor, action, capture, outcome }: Deed, key: ArchiveKey): void => {
@@ -226,22 +246,40 @@ export class ChainedTrail implements AuditTrail {
     return entries
   }
 
-  /** A process died while it entered these, before it did any of them. */
+  /** A process died while it entered these, before it did any of them. Only what it chained: anybody can leave a file. */
   async #enterAbandoned(): Promise<void> {
-    for (const { text, forget } of await this.#journal.abandoned()) {
-      const deeds = linesOf(text).flatMap((line): Deed[] => {
+    const { found, more } = await this.#journal.abandoned()
+    for (const { text, forget } of found) {
+      const deeds: Deed[] = []
+      for (const line of linesOf(text)) {
         const entry = entryOf(line)
-        return entry === null || entry.action === 'key' ? [] : [{ ...entry, outcome: 'failed' }]
-      })
+        if (entry === null || entry.action === 'key' || this.#keyOf(entry) === undefined) continue
+        if (!(await this.#has(entry.seq, line))) deeds.push({ ...entry, outcome: 'failed' })
+      }
       if (deeds.length > 0) await this.#enter(deeds)
       await forget()
     }
+    this.#tidied = !more
+  }
+
+  /** Whether the chain has just this entry. */
+  async #has(seq: number, line: string): Promise<boolean> {
+    const batch = (await this.#journal.batches()).findLast((first) => first <= seq)
+    return batch !== undefined && linesOf((await this.#journal.read(batch)) ?? '').includes(line)
+  }
+
+  /** What processes that died left is entered. */
+  async tidy(): Promise<void> {
+    await this.#inTurn(async () => {
+      await this.#catchUp()
+      await this.#enterAbandoned()
+    })
   }
 
   #corrupt(what: string): PcapRingError {
     return new PcapRingError(
       'ERR_PCAP_ARCHIVE_CORRUPT',
-      `the audit trail ${this.#journal.location} is damaged: ${what}; verify() says what of it is right`,
+      `the audit trail ${this.#journal.location} is damaged: ${what}. verify() says what of it is right; put that batch back from a copy, or move the trail aside, as evidence, and a new one begins`,
     )
   }
 

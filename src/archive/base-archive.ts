@@ -22,6 +22,7 @@ import {
   judgeRetention,
 } from './arguments.js'
 import { ChainedTrail, type Deed, type Journal } from './audit-trail.js'
+import { SteadyClock } from './clock.js'
 import type { Head } from './envelope.js'
 import { handle, type Served } from './handler.js'
 import { KeyRing } from './keys.js'
@@ -44,6 +45,21 @@ const msOfText = (text: string): number => Number(parseTime(text, 'time') / 1_00
 const isOurs = (error: unknown, ...codes: string[]): error is PcapRingError =>
   error instanceof PcapRingError && codes.includes(error.code)
 
+/** Anything else is nothing to go on after. */
+function ours(error: unknown): PcapRingError {
+  if (error instanceof PcapRingError) return error
+  throw error
+}
+
+/** Of several the first, which holds them all. */
+function throwAll(failures: readonly PcapRingError[]): void {
+  const [first, ...others] = failures
+  if (first === undefined) return
+  if (others.length === 0) throw first
+  const cause = new AggregateError(failures)
+  throw new PcapRingError(first.code, `${first.message} (and ${others.length} others)`, { cause })
+}
+
 /** All that an archive is but where it lies: a {@link Store} for the captures, a {@link Journal} for the trail. */
 export abstract class BaseArchive implements Archive {
   readonly audit: AuditTrail
@@ -52,8 +68,7 @@ export abstract class BaseArchive implements Archive {
   readonly #keys: KeyRing
   readonly #retentionMs: number
   readonly #baseUrl: { base: string; path: string } | null
-  /** The wall clock less the one that never steps, when this was made. */
-  readonly #wallMinusMonotonicMs = Date.now() - performance.now()
+  readonly #clock = new SteadyClock()
 
   protected constructor(options: ArchiveOptions, store: Store, journal: Journal) {
     const { keys, retention, baseUrl } = judgeObject(options, 'options')
@@ -61,7 +76,7 @@ export abstract class BaseArchive implements Archive {
     this.#retentionMs = judgeRetention(retention)
     this.#baseUrl = judgeBaseUrl(baseUrl)
     this.#store = store
-    this.#trail = new ChainedTrail(journal, this.#keys)
+    this.#trail = new ChainedTrail(journal, this.#keys, () => this.#clock.forAge())
     this.audit = this.#trail
   }
 
@@ -98,7 +113,7 @@ export abstract class BaseArchive implements Archive {
       }
       // Not before anything that the trail has: a clock that was set back makes nothing older than it is.
       const newest = await this.#trail.newestTime()
-      const storedMs = Math.max(Date.now(), newest === null ? 0 : msOfText(newest))
+      const storedMs = Math.max(this.#clock.forAge(), newest === null ? 0 : msOfText(newest))
       const known = {
         id,
         format: given.report.format,
@@ -140,21 +155,12 @@ export abstract class BaseArchive implements Archive {
 
   async *list(): AsyncGenerator<ArchivedCapture> {
     await this.#trail.check()
-    const unreadable: PcapRingError[] = []
+    const failures: PcapRingError[] = []
     for await (const id of this.#store.ids()) {
-      try {
-        const head = await this.#headOf(id)
-        if (head !== null) yield this.#described(head)
-      } catch (error) {
-        if (!isOurs(error, 'ERR_PCAP_ARCHIVE_CORRUPT', 'ERR_PCAP_ARCHIVE_KEY')) throw error
-        unreadable.push(error)
-      }
+      const head = await this.#headOf(id).catch((error) => void failures.push(ours(error)))
+      if (head) yield this.#described(head)
     }
-    const [first, ...others] = unreadable
-    if (first === undefined) return
-    if (others.length === 0) throw first
-    const cause = new AggregateError(unreadable)
-    throw new PcapRingError(first.code, `${first.message} (and ${others.length} others)`, { cause })
+    throwAll(failures)
   }
 
   async open(
@@ -189,7 +195,7 @@ export abstract class BaseArchive implements Archive {
     const deed = { actor, action: 'sign', capture: id } as const
     await (await this.#openFor(deed)).close()
     await this.#trail.append({ ...deed, outcome: 'ok' })
-    const expiresMs = Date.now() + lifeMs
+    const expiresMs = this.#clock.forExpiry() + lifeMs
     const url = this.#baseUrl.base + writeLink({ id, actor, expiresMs }, this.#keys.first)
     return { url, expiresAt: textOfMs(expiresMs) }
   }
@@ -207,8 +213,9 @@ export abstract class BaseArchive implements Archive {
 
   async #find(url: string): Promise<Served | null> {
     const link = readLink(url, this.#keys)
-    if (link === null || Date.now() >= link.expiresMs) {
-      await this.#trail.append({
+    if (link === null || this.#clock.forExpiry() >= link.expiresMs) {
+      // It is refused whatever becomes of the entry.
+      await this.#enterInstead({
         actor: link?.actor ?? stranger,
         action: 'download',
         capture: link?.id ?? null,
@@ -259,21 +266,25 @@ export abstract class BaseArchive implements Archive {
 
   async sweep(now?: Date): Promise<ArchivedCapture[]> {
     if (now !== undefined && !types.isDate(now)) throw invalidArgType('now', 'Date', now)
-    const nowText = now === undefined ? textOfMs(this.#nowMs()) : formatTime(parseTime(now, 'now'))
+    const nowText = now === undefined ? textOfMs(this.#clock.forAge()) : formatTime(parseTime(now, 'now'))
     await this.#trail.check()
+    await this.#trail.tidy()
     await this.#store.tidy()
     const removed: ArchivedCapture[] = []
+    const failures: PcapRingError[] = []
     for await (const id of this.#store.ids()) {
-      const head = await this.#headOf(id).catch((error) => {
+      try {
+        const head = await this.#headOf(id)
+        if (head === null || head.retainedUntil > nowText) continue
+        const deed = { actor: self, action: 'sweep', capture: id } as const
+        await this.#trail.append({ ...deed, outcome: 'ok' })
+        if (await this.#act(deed, () => this.#store.remove(id))) removed.push(this.#described(head))
+      } catch (error) {
         // How long it was to be kept nobody can tell.
-        if (isOurs(error, 'ERR_PCAP_ARCHIVE_CORRUPT', 'ERR_PCAP_ARCHIVE_KEY')) return null
-        throw error
-      })
-      if (head === null || head.retainedUntil > nowText) continue
-      const deed = { actor: self, action: 'sweep', capture: id } as const
-      await this.#trail.append({ ...deed, outcome: 'ok' })
-      if (await this.#act(deed, () => this.#store.remove(id))) removed.push(this.#described(head))
+        if (!isOurs(error, 'ERR_PCAP_ARCHIVE_CORRUPT', 'ERR_PCAP_ARCHIVE_KEY')) failures.push(ours(error))
+      }
     }
+    throwAll(failures)
     return removed
   }
 
@@ -323,7 +334,7 @@ export abstract class BaseArchive implements Archive {
     })
     if (sealed === null) throw await this.#refuse(deed, notFound(id))
     const { retainedUntil } = sealed.head
-    if (retainedUntil > textOfMs(this.#nowMs())) return sealed
+    if (retainedUntil > textOfMs(this.#clock.forAge())) return sealed
     await sealed.close()
     const message = `capture ${id} was kept until ${retainedUntil}; it is removed by the next sweep()`
     throw await this.#refuse(deed, new PcapRingError('ERR_PCAP_ARCHIVE_EXPIRED', message))
@@ -349,11 +360,6 @@ export abstract class BaseArchive implements Archive {
     await this.#trail.append(deed).catch(() => {})
   }
 
-  /** A clock that is set forward while this process runs makes nothing older. */
-  #nowMs(): number {
-    return Math.min(Date.now(), performance.now() + this.#wallMinusMonotonicMs)
-  }
-
   #described({ id, bytes, sha256, storedAt, retainedUntil }: Omit<Head, 'version' | 'key'>): ArchivedCapture {
     return { id, location: this.#store.location(id), bytes, sha256, storedAt, retainedUntil }
   }
@@ -367,7 +373,7 @@ const changedSince = ({ file }: Given, what: string): PcapRingError =>
 
 async function openSource(path: string): Promise<FileHandle> {
   try {
-    const file = await open(resolve(path), constants.O_RDONLY)
+    const file = await open(resolve(path), constants.O_RDONLY | constants.O_NONBLOCK)
     if ((await file.stat()).isFile()) return file
     await file.close()
     throw new PcapRingError('ERR_PCAP_BAD_FILE', `${path} is no regular file`)

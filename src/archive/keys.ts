@@ -1,7 +1,7 @@
 import { createSecretKey, hkdfSync, KeyObject } from 'node:crypto'
 import { types } from 'node:util'
 
-import { invalidArgType, invalidArgValue } from '../errors.js'
+import { type CodedError, invalidArgType, invalidArgValue } from '../errors.js'
 
 const secretSize = 32
 const purposes = ['wrap', 'sign', 'audit'] as const
@@ -20,14 +20,21 @@ function derive(secret: Uint8Array, purpose: Purpose): KeyObject {
   return createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', info, secretSize)))
 }
 
+/** The same error, without the value: it may be a secret. */
+function hidden(error: CodedError, value: unknown): CodedError {
+  error.message = error.message.replace(/Received .*$/s, `Received a ${typeof value}, which is not shown`)
+  error.stack = error.stack?.replace(/Received .*$/m, `Received a ${typeof value}, which is not shown`) as string
+  return error
+}
+
 function judgeSecret(value: unknown, name: string): Uint8Array {
-  const isKey = value instanceof KeyObject || types.isKeyObject?.(value)
-  if (!isKey && !types.isUint8Array(value)) throw invalidArgType(name, ['KeyObject', 'Uint8Array'], value)
+  const isKey = value instanceof KeyObject || types.isKeyObject(value)
+  if (!isKey && !types.isUint8Array(value))
+    throw hidden(invalidArgType(name, ['KeyObject', 'Uint8Array'], value), value)
   if (isKey && (value as KeyObject).type !== 'secret') {
     throw invalidArgValue(name, (value as KeyObject).type, 'must be a secret key')
   }
   const secret = isKey ? (value as KeyObject).export() : (value as Uint8Array)
-  // The value itself never stands in a message.
   if (secret.length !== secretSize) throw invalidArgValue(name, secret.length, `must be ${secretSize} bytes long`)
   return secret
 }
@@ -40,19 +47,20 @@ export class KeyRing {
   /** @throws `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` */
   constructor(keys: unknown) {
     const name = 'options.keys'
-    if (!Array.isArray(keys)) throw invalidArgType(name, 'Array', keys)
+    if (!Array.isArray(keys)) throw hidden(invalidArgType(name, 'Array', keys), keys)
     const all = new Map<string, ArchiveKey>()
     for (const [i, key] of keys.entries()) {
-      if (typeof key !== 'object' || key === null) throw invalidArgType(`${name}[${i}]`, 'object', typeof key)
+      if (typeof key !== 'object' || key === null) throw hidden(invalidArgType(`${name}[${i}]`, 'object', key), key)
       const { id, secret } = key as { id?: unknown; secret?: unknown }
-      if (typeof id !== 'string') throw invalidArgType(`${name}[${i}].id`, 'string', id)
-      if (!isName(id)) throw invalidArgValue(`${name}[${i}].id`, id, 'must be 1 to 64 of A-Z a-z 0-9 . _ -')
+      if (typeof id !== 'string') throw hidden(invalidArgType(`${name}[${i}].id`, 'string', id), id)
+      // Whoever mistakes one for the other gives the secret here.
+      if (!isName(id)) throw hidden(invalidArgValue(`${name}[${i}].id`, id, 'must be 1 to 64 of A-Z a-z 0-9 . _ -'), id)
       if (all.has(id)) throw invalidArgValue(`${name}[${i}].id`, id, 'must not be the id of another key')
       const bytes = judgeSecret(secret, `${name}[${i}].secret`)
       all.set(id, { id, wrap: derive(bytes, 'wrap'), sign: derive(bytes, 'sign'), audit: derive(bytes, 'audit') })
     }
     const [first] = all.values()
-    if (first === undefined) throw invalidArgValue(name, keys, 'must hold a key')
+    if (first === undefined) throw invalidArgValue(name, [], 'must hold a key')
     this.#keys = all
     this.#first = first
   }

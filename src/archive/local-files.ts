@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { constants, type Stats } from 'node:fs'
-import { type FileHandle, link, lstat, mkdir, open, readdir, readFile, unlink } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { chown, type FileHandle, link, lstat, mkdir, open, readdir, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
 import { PcapRingError } from '../errors.js'
 
-const ending = '.tmp'
+const unfinishedPattern = /\.[0-9a-f]{12}\.tmp$/
 
 export const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>
   error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === 'string'
@@ -26,7 +26,8 @@ export async function available<T>(what: string, act: () => Promise<T>): Promise
 }
 
 export async function makeDirectory(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 })
+  const made = await mkdir(path, { recursive: true, mode: 0o700 })
+  if (made === path) await giveToOwner((uid, gid) => chown(path, uid, gid), dirname(path))
 }
 
 /** The names in a directory; none where it is not there. */
@@ -42,7 +43,7 @@ export async function namesIn(directory: string): Promise<string[]> {
 /** For reading, but never through a link. null: it is not there. */
 export async function openToRead(path: string): Promise<FileHandle | null> {
   try {
-    return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+    return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return null
     throw error
@@ -59,11 +60,12 @@ export async function createFile(
   write: (file: FileHandle) => Promise<void>,
 ): Promise<boolean> {
   const directory = dirname(path)
-  const unfinished = `${path}.${randomBytes(6).toString('hex')}${ending}`
+  const unfinished = `${path}.${randomBytes(6).toString('hex')}.tmp`
   await makeDirectory(directory)
   const file = await open(unfinished, 'wx', mode)
   try {
     try {
+      await giveToOwner((uid, gid) => file.chown(uid, gid), directory)
       await write(file)
       await file.sync()
     } finally {
@@ -76,10 +78,17 @@ export async function createFile(
       throw error
     }
   } finally {
-    await unlink(unfinished).catch(() => {}) // what stays is found by abandonedIn
+    await unlink(unfinished).catch(() => {}) // what stays is found by unfinishedIn
   }
   await syncDirectory(directory)
   return true
+}
+
+/** What root makes in the directory of somebody else must not keep that one out. */
+async function giveToOwner(give: (uid: number, gid: number) => Promise<void>, directory: string): Promise<void> {
+  if (process.geteuid?.() !== 0) return
+  const { uid, gid } = await lstat(directory)
+  if (uid !== 0) await give(uid, gid)
 }
 
 export async function syncDirectory(path: string): Promise<void> {
@@ -102,37 +111,37 @@ export async function removeFile(path: string): Promise<boolean> {
   return true
 }
 
-export interface Abandoned {
+export interface Unfinished {
   path: string
+  /** Its writer died: nobody has written to it for so long. */
+  abandoned: boolean
   /** It got its name, and only this one was left. */
   finished: boolean
 }
 
-/** Unfinished files whose writers died: nobody has written to them for so long. */
-export async function abandonedIn(directory: string, forMs: number): Promise<Abandoned[]> {
-  const found: Abandoned[] = []
+/** Files of ours that have no name yet, of those that are to be called as `pattern` says. */
+export async function unfinishedIn(directory: string, pattern: RegExp, forMs: number): Promise<Unfinished[]> {
+  const found: Unfinished[] = []
   for (const name of await namesIn(directory)) {
-    if (!name.endsWith(ending)) continue
+    if (!unfinishedPattern.test(name) || !pattern.test(name.replace(unfinishedPattern, ''))) continue
     const path = join(directory, name)
-    let stats: Stats
-    try {
-      stats = await lstat(path)
-    } catch (error) {
-      if (isErrno(error, 'ENOENT')) continue
+    const stats = await lstat(path).catch((error) => {
+      if (isErrno(error, 'ENOENT')) return null
       throw error
-    }
-    const age = Date.now() - stats.mtimeMs
-    if (stats.isFile() && age > forMs) found.push({ path, finished: stats.nlink > 1 })
+    })
+    if (!stats?.isFile()) continue
+    found.push({ path, abandoned: Date.now() - stats.mtimeMs > forMs, finished: stats.nlink > 1 })
   }
   return found
 }
 
 /** null: it is not there. */
 export async function textOf(path: string): Promise<string | null> {
+  const file = await openToRead(path)
+  if (file === null) return null
   try {
-    return await readFile(path, 'utf8')
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return null
-    throw error
+    return await file.readFile('utf8')
+  } finally {
+    await file.close()
   }
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 
 import type { Journal } from './audit-trail.js'
-import { abandonedIn, available, createFile, namesIn, removeFile, textOf } from './local-files.js'
+import { available, createFile, namesIn, removeFile, textOf, unfinishedIn } from './local-files.js'
 
 /** An entry is written in milliseconds. */
 const abandonedAfterMs = 60_000
@@ -44,13 +44,15 @@ export class LocalJournal implements Journal {
 
   abandoned(): ReturnType<Journal['abandoned']> {
     return this.#available(async () => {
-      const left = await abandonedIn(this.location, abandonedAfterMs)
-      return Promise.all(
-        left.map(async ({ path, finished }) => ({
-          text: finished ? '' : ((await textOf(path)) ?? ''),
-          forget: async () => void (await removeFile(path)),
-        })),
-      )
+      const all = await unfinishedIn(this.location, pattern, abandonedAfterMs)
+      const found = []
+      for (const { path, abandoned, finished } of all) {
+        if (!abandoned) continue
+        // One that cannot be read is nobody's whom this process could speak for.
+        const text = finished ? '' : await textOf(path).catch(() => null)
+        if (text !== null) found.push({ text, forget: async () => void (await removeFile(path)) })
+      }
+      return { found, more: all.some(({ abandoned }) => !abandoned) }
     })
   }
 }

@@ -2,10 +2,11 @@ import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { isName } from './keys.js'
-import { abandonedIn, available, createFile, makeDirectory, namesIn, openToRead, removeFile } from './local-files.js'
+import { available, createFile, namesIn, openToRead, removeFile, unfinishedIn } from './local-files.js'
 import type { Store, StoredFile } from './store.js'
 
 const extension = '.sealed'
+const pattern = /^[A-Za-z0-9._-]{1,64}\.sealed$/
 /** A capture is written in seconds; what it is read from may be slow. */
 const abandonedAfterMs = 3_600_000
 
@@ -91,12 +92,9 @@ export class LocalStore implements Store {
 
   tidy(): Promise<void> {
     return available(`the archive ${this.#directory}`, async () => {
-      for (const { path } of await abandonedIn(this.#directory, abandonedAfterMs)) await removeFile(path)
+      for (const { path, abandoned } of await unfinishedIn(this.#directory, pattern, abandonedAfterMs)) {
+        if (abandoned) await removeFile(path)
+      }
     })
-  }
-
-  /** A directory that only this user may enter. */
-  prepare(): Promise<void> {
-    return available(`the archive ${this.#directory}`, () => makeDirectory(this.#directory))
   }
 }

@@ -72,7 +72,7 @@ export interface AuditTrail {
 export interface Archive extends ArchiveSink {
   /**
    * What is kept, in no order.
-   * @throws {PcapRingError} `ERR_PCAP_ARCHIVE_CORRUPT` or `_KEY`, after all others, where one cannot be read
+   * @throws {PcapRingError} `ERR_PCAP_ARCHIVE_CORRUPT`, `_KEY` or `_UNAVAILABLE`, after all others, where one cannot be read
    */
   list(): AsyncIterable<ArchivedCapture>
   /**
@@ -97,8 +97,9 @@ export interface Archive extends ArchiveSink {
   /** @throws {PcapRingError} `ERR_PCAP_ARCHIVE_NOT_FOUND` */
   remove(id: string, options: { actor: string }): Promise<void>
   /**
-   * Removes what is past its retention, and returns it.
-   * @param now by default the system's clock, unless that was set forward since the archive was made
+   * Removes what is past its retention, and returns it. What is damaged stays, as nobody can tell how long it was to be kept.
+   * @param now by default the system's clock; set forward while the process runs, it is not believed for an hour
+   * @throws {PcapRingError} `ERR_PCAP_ARCHIVE_UNAVAILABLE`, after all others, where one could not be looked at or removed
    */
   sweep(now?: Date): Promise<ArchivedCapture[]>
   /**

@@ -1,4 +1,5 @@
-import { createWriteStream } from 'node:fs'
+import { existsSync } from 'node:fs'
+import { open, rm } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { pipeline } from 'node:stream/promises'
 
@@ -14,7 +15,7 @@ import { CommandError, jsonLine } from './output.js'
 export async function archiveCommand(args: ArchiveArgs, output: Output, stop: AbortSignal): Promise<void> {
   const keys = readKeys(args.keys, process.env)
   const archive = new LocalArchive({ directory: args.archive, keys, baseUrl: args.baseUrl })
-  const actor = args.actor ?? userInfo().username
+  const actor = args.actor ?? userName()
   const tell = (event: string, data: object, ...lines: string[]): void =>
     output.out(args.json ? jsonLine(event, data) : lines.map((line) => `${printable(line)}\n`).join(''))
 
@@ -27,9 +28,16 @@ export async function archiveCommand(args: ArchiveArgs, output: Output, stop: Ab
       return tell('link', link, link.url)
     }
     case 'archive get': {
-      const stream = await archive.open(args.id, { actor })
-      // Not over another file.
-      await pipeline(stream, createWriteStream(args.file, { flags: 'wx', mode: 0o600 }), { signal: stop })
+      // Not over another file; and what was read in part only does not stay.
+      const file = await open(args.file, 'wx', 0o600)
+      try {
+        await pipeline(await archive.open(args.id, { actor }), file.createWriteStream(), { signal: stop })
+      } catch (error) {
+        await file.close()
+        await rm(args.file)
+        if (stop.aborted) return
+        throw error
+      }
       return tell('capture', { id: args.id, file: args.file }, args.file)
     }
     case 'archive sweep':
@@ -41,14 +49,31 @@ export async function archiveCommand(args: ArchiveArgs, output: Output, stop: Ab
       return tell('capture', copied, lineOf(copied))
     }
     case 'archive verify': {
+      if (!existsSync(args.archive)) throw new CommandError(`there is no archive ${args.archive}; write --archive DIR`)
       const { ok, entries, brokenAt } = await archive.audit.verify({ since: args.since })
-      let captures = 0
-      for await (const _ of archive.list()) ++captures
-      const head = await archive.audit.head()
-      const found = { ok, entries, brokenAt, head, captures }
-      tell('verify', found, `captures  ${count(captures)}`, `entries   ${count(entries)}`, `head      ${head}`)
+      const head = ok ? await archive.audit.head() : null
+      tell('trail', { ok, entries, brokenAt, head }, `entries   ${count(entries)}`, `head      ${head ?? 'unknown'}`)
       if (!ok) throw new CommandError(`the audit trail is broken at entry ${brokenAt}; what is before it is right`)
+      const put = new Set<string | null>()
+      for await (const { action, capture, outcome } of archive.audit.entries()) {
+        if (action === 'put' && outcome === 'ok') put.add(capture)
+      }
+      let captures = 0
+      for await (const { id } of archive.list()) {
+        if (!put.has(id)) throw new CommandError(`the audit trail does not tell of capture ${id}`)
+        ++captures
+      }
+      return tell('captures', { captures }, `captures  ${count(captures)}`)
     }
+  }
+}
+
+/** Of a user without a name, as in a container, the number. */
+function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid ${process.geteuid?.()}`
   }
 }
 

@@ -21,6 +21,8 @@ interface WatchedArgs extends RecordArgs {
   /** Thresholds, inbound; undefined: none. */
   pps: number | undefined
   bps: number | undefined
+  /** ms; null: thresholds alone. */
+  baseline: number | null
   /** ms; undefined: for good. */
   keep: number | undefined
 }
@@ -112,9 +114,10 @@ const recordOptions = {
   json: { help: 'one JSON line an event on standard output, nothing else' },
 }
 
-const thresholdOptions = {
+const judgingOptions = {
   pps: { value: 'N', help: 'attack: inbound packets per second at or above N (50000, 50k)' },
   bps: { value: 'N', help: 'attack: inbound bits per second at or above N (1000000000, 1G)' },
+  baseline: { value: '5m', help: 'attack: eight times the rate of the last 5m, 1h, …' },
 }
 
 const keepOption = {
@@ -134,15 +137,15 @@ const actorOption = {
 const commands: Record<Exclude<Args['command'], 'help' | 'version'>, CommandSpec> = {
   watch: {
     positionals: [{ name: 'DEVICE', required: false }],
-    summary: 'keep the newest packets of a device; record an incident while traffic is above a threshold',
-    options: { ...thresholdOptions, ...keepOption, ...recordOptions },
+    summary: 'keep the newest packets of a device; record an incident while there is a flood',
+    options: { ...judgingOptions, ...keepOption, ...recordOptions },
   },
   replay: {
     positionals: [{ name: 'FILE', required: true }],
     summary: 'the same over a recording (.pcap, .pcapng)',
     options: {
       pace: { value: 'recorded', help: 'at the pace of the recording (default: as fast as it goes)' },
-      ...thresholdOptions,
+      ...judgingOptions,
       ...keepOption,
       ...recordOptions,
     },
@@ -260,7 +263,7 @@ export function parseCommandLine(argv: readonly string[]): Args {
         device: positional,
         keep: keep(values.keep),
         ...record,
-        ...thresholds(word, values),
+        ...judgedBy(values),
       }
     case 'replay':
       return {
@@ -269,7 +272,7 @@ export function parseCommandLine(argv: readonly string[]): Args {
         pace: pace(values.pace),
         keep: keep(values.keep),
         ...record,
-        ...thresholds(word, values),
+        ...judgedBy(values),
       }
     case 'capture':
       return {
@@ -365,22 +368,29 @@ function readOptions(
 
 const called: Record<string, string> = { FILE: 'file', ID: 'capture', DIR: 'directory', DEVICE: 'device' }
 
-function thresholds(command: string, { pps, bps }: Values): { pps: number | undefined; bps: number | undefined } {
-  if (pps === undefined && bps === undefined) {
-    throw new UsageError(`${command} needs a threshold; write --pps N, --bps N or both`)
-  }
+/** Without any of them, by a baseline. */
+function judgedBy({ pps, bps, baseline }: Values): Pick<WatchedArgs, 'pps' | 'bps' | 'baseline'> {
+  const alone = pps !== undefined || bps !== undefined ? undefined : '5m'
+  const length = baseline ?? alone
   return {
     pps: pps === undefined ? undefined : rateNumber('--pps', pps, '50000 or 50k'),
     bps: bps === undefined ? undefined : rateNumber('--bps', bps, '1000000000 or 1G'),
+    baseline: length === undefined ? null : baselineLength(length),
   }
+}
+
+function baselineLength(text: string): number {
+  const ms = positiveDuration('--baseline', text)
+  if (ms >= 10_000 && ms <= 86_400_000) return ms
+  throw new UsageError(`--baseline must be 10s to 1d, not ${quote(text)}; write --baseline 5m`)
 }
 
 function rateNumber(option: string, text: string, example: string): number {
   const match = /^(\d+(?:\.\d+)?)([kMG]?)$/.exec(text)
   const factors = { '': 1, k: 1e3, M: 1e6, G: 1e9 }
   const value = match === null ? NaN : Number(match[1]) * factors[match[2] as keyof typeof factors]
-  if (!(value > 0 && Number.isFinite(value))) {
-    throw new UsageError(`${option} must be a number above 0, not ${quote(text)}; write ${option} ${example}`)
+  if (!(value >= 1 && value <= 1e12)) {
+    throw new UsageError(`${option} must be a number from 1 to 1000G, not ${quote(text)}; write ${option} ${example}`)
   }
   return value
 }
@@ -458,8 +468,9 @@ function commandHelp(name: keyof typeof commands): string {
     'pps' in options
       ? [
           '',
-          'At least one of --pps and --bps. The incident ends when traffic has stayed below three quarters of every',
-          "threshold for 10 s; this simple judgement is the command's own.",
+          'Without --pps, --bps and --baseline: by a baseline of 5m. It has to last for',
+          '300 ms; the incident ends when traffic has stayed below three quarters of all',
+          'that it is judged by for 10 s.',
         ]
       : []
   return [

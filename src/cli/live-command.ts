@@ -1,38 +1,43 @@
 import { LocalArchive } from '../archive/index.js'
-import type { Incident, Onset, PcapRingError, Stats } from '../index.js'
+import { FloodDetector } from '../detect/index.js'
+import type { Attack, Onset, PcapRingError, Stats } from '../index.js'
 import { PcapRing } from '../index.js'
 import { readKeys } from './archive-keys.js'
 import type { CaptureArgs, ReplayArgs, WatchArgs } from './args.js'
 import { card, count, duration, printable, rate, rates } from './card.js'
 import type { Output } from './output.js'
 import { CommandError, jsonLine, now } from './output.js'
-import { ThresholdDetector } from './threshold.js'
 
 /** Packets that the command lets an incident have: the ring's default. */
 const capPackets = 10_000
 
 /**
- * `pcap-ring watch` and `pcap-ring replay`: an incident for as long as the traffic is above a threshold. Ends with
+ * `pcap-ring watch` and `pcap-ring replay`: an incident for as long as there is a flood. Ends with
  * the recording, or when `stop` is aborted; what is open then is completed first.
  */
 export async function watchCommand(args: WatchArgs | ReplayArgs, output: Output, stop: AbortSignal): Promise<void> {
   const { directory, filter, format } = args
   const source = args.command === 'replay' ? { file: args.file, pace: args.pace } : { device: args.device }
   const keep = args.keep === undefined ? false : { age: args.keep }
-  const ring = new PcapRing({ ...source, directory, filter, format, keep, archive: archiveOf(args) })
-  const detector = new ThresholdDetector(args)
-  let incident: Incident | null = null
-
-  ring.on('stats', (stats) => {
-    const change = detector.update(stats)
-    if (change === 'attack') incident = freeze(ring, args, stats, output)
-    if (change === 'clear') {
-      incident?.resolve().catch(told)
-      incident = null
-    }
-  })
+  const archive = archiveOf(args)
+  const ring = new PcapRing({ ...source, directory, filter, format, keep, archive })
+  const { pps, bps, baseline } = args
+  const detector = new FloodDetector({ pps, bps, baseline })
+  detector.watch(ring)
+  if (args.json) {
+    detector.on('attack', (attack) => output.out(jsonLine('attack', attack, attack.at)))
+    detector.on('clear', (attack, report) => output.out(jsonLine('clear', attack, report?.resolvedAt)))
+  } else {
+    detector.on('attack', (attack) => output.err(`attack: ${attackLine(attack)}`))
+    detector.on('clear', (attack) => output.err(`attack over: ${attackLine(attack)} at the most`))
+  }
+  const sweep = (): void =>
+    void archive?.sweep().catch((error) => output.err(`warning: ${printable((error as Error).message)}`))
   await run(ring, args, output, stop, async (ended) => {
+    sweep()
+    const hourly = setInterval(sweep, 3_600_000)
     await ended
+    clearInterval(hourly)
     // With a resolution section where the recording has one to give; a stopped command does not wait for it.
     if (!stop.aborted) await Promise.allSettled(ring.incidents.map((open) => open.resolve()))
   })
@@ -63,7 +68,7 @@ function archiveOf({ archive }: LiveArgs): LocalArchive | undefined {
 function uploadOf({ archive }: LiveArgs): string | null {
   return archive === undefined
     ? null
-    : `${archive.directory}, kept for ${duration(archive.retention)}; a link lives 15m`
+    : `on its way to ${archive.directory}, kept there for ${duration(archive.retention)}; a link lives 15m`
 }
 
 /** Starts the ring, tells of it while `work` goes on, and closes it whatever happens. */
@@ -107,25 +112,6 @@ async function run(
   if (died !== null) throw died
 }
 
-function freeze(ring: PcapRing, args: WatchArgs | ReplayArgs, { inbound }: Stats, output: Output): Incident | null {
-  const { pps, bps } = args
-  const causes = [
-    pps !== undefined && inbound.pps >= pps ? `${rate(inbound.pps, 'pps')} (threshold ${rate(pps, 'pps')})` : '',
-    bps !== undefined && inbound.bps >= bps ? `${rate(inbound.bps, 'bps')} (threshold ${rate(bps, 'bps')})` : '',
-  ]
-  try {
-    const incident = ring.freeze({ reason: `inbound ${causes.filter(Boolean).join(' and ')}` })
-    incident.finished.catch(told)
-    return incident
-  } catch (error) {
-    output.err(`warning: no incident: ${printable((error as Error).message)}`)
-    return null
-  }
-}
-
-/** The ring's `warning` has told of it already. */
-const told = (): void => {}
-
 function tell(ring: PcapRing, args: LiveArgs, output: Output): void {
   ring.on('start', () => output.err(opening(ring, args)))
   ring.on('warning', (error) => output.err(`warning: ${printable(error.message)}`))
@@ -143,6 +129,8 @@ function tell(ring: PcapRing, args: LiveArgs, output: Output): void {
   ring.on('stats', (stats) => output.status(statusLine(ring, stats)))
 }
 
+const attackLine = ({ vector, severity, pps, bps }: Attack): string => `${vector}, ${severity}, ${rates({ pps, bps })}`
+
 function onsetLine({ at, baselinePps, baselineBps, ...risen }: Onset): string {
   return `onset at ${at} kept: ${rates(risen)} (before: ${rates({ pps: baselinePps, bps: baselineBps })})`
 }
@@ -153,6 +141,7 @@ function opening(ring: PcapRing, args: LiveArgs): string {
   const thresholds = [
     args.pps === undefined ? '' : rate(args.pps, 'pps'),
     args.bps === undefined ? '' : rate(args.bps, 'bps'),
+    args.baseline === null ? '' : `eight times the normal rate of ${duration(args.baseline)}`,
   ]
     .filter(Boolean)
     .join(' or ')

@@ -73,6 +73,8 @@ test('forty processes killed while they enter and store: the chain holds, what i
       file: captures[i]?.file as string,
       report: captures[i]?.report as unknown,
     }
+    // It is not killed before it can do anything.
+    await host.call<unknown, void>(({ require }) => void require(`${process.env.PCAP_RING_ROOT}/lib/archive/index.js`))
     host
       .call<unknown, void, typeof job>(async ({ require }, { directory, secret, file, report }) => {
         const { LocalArchive } = require(`${process.env.PCAP_RING_ROOT}/lib/archive/index.js`)
@@ -85,12 +87,15 @@ test('forty processes killed while they enter and store: the chain holds, what i
         for (;;) await Promise.all([put, archive.sign('a', { actor: 'x' })])
       }, job)
       .catch(() => {})
-    await new Promise((resolve) => setTimeout(resolve, next() * 60))
+    await new Promise((resolve) => setTimeout(resolve, next() * 500))
     await host.kill('SIGKILL')
   }
   for (let i = 0; i < captures.length; i += 4) await Promise.all([0, 1, 2, 3].map((k) => one(i + k)))
   const stored = await allOf(archive.list())
   t.comment(`${stored.length - 1} of 40 stored`)
+  t.ok(stored.length > 1 && stored.length - 1 < 40, 'some were, and some were not')
+  const entered = (await allOf(archive.audit.entries())).filter(({ actor }) => actor === 'x')
+  t.ok(entered.length > 20, `${entered.length} entries`)
   const puts = (await allOf(archive.audit.entries())).filter(
     ({ action, outcome }) => action === 'put' && outcome === 'ok',
   )

@@ -76,9 +76,20 @@ test('list, sign, get, copy, verify, sweep', async (t) => {
 
   const head = await kept.audit.head()
   const verified = await cli('archive', 'verify', '--since', head, ...where)
-  t.match(verified, { status: 0, out: new RegExp(`captures +1\\nentries +\\d+\\nhead +${head}\\n`) })
+  t.match(verified, { status: 0, out: new RegExp(`entries +\\d+\\nhead +${head}\\ncaptures +1\\n`) })
   t.match(await cli('archive', 'verify', '--since', 'f'.repeat(64), ...where), { status: 1, err: /broken at entry/ })
+  t.match(await cli('archive', 'verify', '--archive', join(dir, 'nowhere'), '--keys', keys), {
+    status: 1,
+    err: /no archive/,
+  })
   t.match(await cli('archive', 'sweep', ...where), { status: 0, out: '' })
+  const damaged = await kept.put(captureOf(t, 'b', 5_000))
+  const sealed = readFileSync(damaged.location)
+  sealed[sealed.length - 1] = (sealed[sealed.length - 1] as number) ^ 1
+  chmodSync(damaged.location, 0o600)
+  writeFileSync(damaged.location, sealed)
+  t.match(await cli('archive', 'get', 'b', join(dir, 'y'), ...where), { status: 1, err: /damaged within its chunk/ })
+  t.notOk(existsSync(join(dir, 'y')), 'not a part of it either')
   t.match(await cli('archive', 'get', 'nothing', join(dir, 'y'), ...where), {
     status: 1,
     err: /holds no capture nothing/,
@@ -125,7 +136,7 @@ test('what replay records goes into --archive, and the card says so', async (t) 
   const record = ['replay', file, '--pps', '1k', '--dir', captures, '--archive', archive, '--keys', keys]
   const { status, out, err } = await cli(...record, '--retention', '30d')
   t.equal(status, 0, err)
-  t.match(out, new RegExp(`Upload +${archive}, kept for 30d; a link lives 15m\n`))
+  t.match(out, new RegExp(`Upload +on its way to ${archive}, kept there for 30d; a link lives 15m\n`))
   for (let i = 0; i < 200 && readdirSync(captures).some((name) => name.endsWith('.undelivered')); i++) {
     await new Promise((resolve) => setTimeout(resolve, 25))
   }

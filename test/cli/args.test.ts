@@ -34,6 +34,7 @@ test('every command with everything', (t) => {
       json: true,
       pps: 50_000,
       bps: 1.5e9,
+      baseline: null,
     },
   )
   t.strictSame(parse('replay x.pcap --pace recorded --pps 5 --keep 1h'), {
@@ -44,6 +45,7 @@ test('every command with everything', (t) => {
     ...record,
     pps: 5,
     bps: undefined,
+    baseline: null,
   })
   t.strictSame(parse('capture eth0 --duration 2m --packets 7'), {
     command: 'capture',
@@ -70,6 +72,7 @@ test('defaults', (t) => {
     ...record,
     pps: 5,
     bps: undefined,
+    baseline: null,
   })
   t.strictSame(parse('replay x --bps 5'), {
     command: 'replay',
@@ -79,7 +82,11 @@ test('defaults', (t) => {
     ...record,
     pps: undefined,
     bps: 5,
+    baseline: null,
   })
+  t.match(parse('watch'), { pps: undefined, bps: undefined, baseline: 300_000 })
+  t.match(parse('watch --pps 5 --baseline 1h'), { pps: 5, baseline: 3_600_000 })
+  t.match(parse('replay x --baseline 10m'), { pps: undefined, baseline: 600_000 })
   t.strictSame(parse('capture'), {
     command: 'capture',
     device: undefined,
@@ -104,8 +111,8 @@ test('wrong usage is one line that says what to write', (t) => {
     [['wach'], /"wach" is no command; write one of: watch, /],
     [['constructor'], /no command/],
     [['--frobnicate'], /no command/],
-    [['watch'], /write --pps N, --bps N or both/],
-    [['replay', 'x'], /write --pps N, --bps N or both/],
+    [['watch', '--baseline', '5s'], /--baseline must be 10s to 1d, not "5s"; write --baseline 5m/],
+    [['watch', '--baseline', 'long'], /--baseline must be a duration above 0, not "long"/],
     [['watch', 'a', 'b', '--pps', '1'], /"b" is one argument too many; write pcap-ring watch DEVICE/],
     [['devices', 'eth0'], /one argument too many; write pcap-ring devices/],
     [['replay', '--pps', '1'], /name a file; write pcap-ring replay FILE/],
@@ -114,7 +121,7 @@ test('wrong usage is one line that says what to write', (t) => {
     [['watch', '--pps'], /--pps needs a value; write --pps N/],
     [['watch', '--pps', '--json'], /--pps needs a value; write --pps N/],
     [['watch', '--pps='], /--pps needs a value/],
-    [['watch', '--pps', 'many'], /--pps must be a number above 0, not "many"; write --pps 50000 or 50k/],
+    [['watch', '--pps', 'many'], /--pps must be a number from 1 to 1000G, not "many"; write --pps 50000 or 50k/],
     [['watch', '--pps', '0'], /write --pps 50000 or 50k/],
     [['watch', '--bps=-5'], /write --bps 1000000000 or 1G/],
     [['watch', '--bps', '1e9'], /write --bps 1000000000 or 1G/],

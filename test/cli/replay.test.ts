@@ -10,11 +10,11 @@ import { parsePcap } from '../support/pcap-file.js'
 import { parsePcapng } from '../support/pcapng-file.js'
 import { nodeCommand } from '../support/sanitizer.js'
 
-// Three calm seconds, two of a flood, and twelve calm ones, in which it clears. Fewer packets in the flood's first interval
-// than the ring holds: nothing is missing from the file, whether an onset is kept or not.
+// Three calm seconds, two of a flood, and twelve calm ones, in which it clears. Fewer packets in the flood's first half second, which
+// it has to last for, than the ring holds: nothing is missing from the file.
 const calm = { pps: 20, count: 60 }
-const flood = { pps: 1_600, count: 3_200, start: defaultStart + 3_000, firstSequence: 60 }
-const after = { pps: 20, count: 240, start: defaultStart + 5_000, firstSequence: 3_260 }
+const flood = { pps: 900, count: 1_800, start: defaultStart + 3_000, firstSequence: 60 }
+const after = { pps: 20, count: 240, start: defaultStart + 5_000, firstSequence: 1_860 }
 const recording = encodePcap([calm, flood, after].flatMap((timing) => udpPackets(timing)))
 
 interface Event {
@@ -39,7 +39,7 @@ async function replay(dir: string, ...options: string[]) {
     color: false,
     width: 80,
   }
-  const argv = ['replay', file, '--pps', '1k', '--dir', join(dir, 'captures'), ...options]
+  const argv = ['replay', file, '--pps', '500', '--dir', join(dir, 'captures'), ...options]
   return { status: await run(argv, output, new AbortController().signal), ...written }
 }
 
@@ -54,7 +54,7 @@ test('a flood in a recording becomes one incident, its events JSON lines in pack
     .map((line) => JSON.parse(line) as Event)
   t.ok(events.every(({ v }) => v === 1))
   const names = events.map(({ event }) => event).filter((name) => name !== 'stats')
-  t.strictSame([...new Set(names)].sort(), ['close', 'end', 'flush', 'freeze', 'onset', 'resolve', 'start'])
+  t.strictSame([...new Set(names)].sort(), ['attack', 'clear', 'close', 'end', 'flush', 'freeze', 'resolve', 'start'])
   t.equal(names[0], 'start')
   t.equal(names.at(-1), 'close')
   t.equal(names.filter((name) => name === 'resolve').length, 1)
@@ -76,7 +76,7 @@ test('without --json the finished incident is a card on standard output', async 
   const { status, out, err } = await replay(t.testdir({}))
   t.equal(status, 0)
   t.match(out, /^── Incident [0-9a-f]{8} ─[\s\S]*FILE .*incident_[\s\S]*PKTS[\s\S]*Sections[\s\S]*pre-buffer/)
-  t.match(err[0], /^replaying .*x\.pcap; an attack is 1\.0 kpps inbound$/)
+  t.match(err[0], /^replaying .*x\.pcap; an attack is 500 pps inbound$/)
   t.match(err.join('\n'), /incident [0-9a-f]{8} began: /)
 })
 

@@ -52,7 +52,7 @@ test('1: failed, with a line', async (t) => {
 })
 
 test('2: wrong usage, with a line', async (t) => {
-  for (const argv of [[], ['frobnicate'], ['report'], ['watch'], ['replay', 'x', '--pps', 'many']]) {
+  for (const argv of [[], ['frobnicate'], ['report'], ['watch', '--pps'], ['replay', 'x', '--pps', 'many']]) {
     const { status, out, err } = await pcapRing(...argv)
     t.equal(status, 2)
     t.equal(out, '')

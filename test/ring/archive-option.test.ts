@@ -1,6 +1,6 @@
 // What is finished is handed over to `archive`, however often that takes.
 
-import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { type Test, test } from 'tap'
 
@@ -70,8 +70,7 @@ test('an incident and a manual capture go into an archive by themselves', async 
 test('a failing archive is tried again, warns once for each reason, and holds nobody up', async (t) => {
   const directory = scratch(t)
   const { sink, calls } = sinkOf((report, call) => {
-    if (report.id === 'bad' && call <= 3)
-      throw Object.assign(new Error(`no. ${call}`), { code: call < 3 ? 'E1' : 'E2' })
+    if (report.id === 'bad' && call <= 3) throw new Error(call < 3 ? 'away' : 'full')
   })
   const ring = ringOf(t, { file, directory, archive: sink })
   const { warnings } = await replay(ring)
@@ -84,8 +83,8 @@ test('a failing archive is tried again, warns once for each reason, and holds no
   )
   t.strictSame(calls, ['bad', 'good', 'bad', 'bad', 'bad'])
   t.match(warnings, [
-    { code: 'ERR_PCAP_ARCHIVE_UNAVAILABLE', message: /bad.*no\. 1/, cause: { code: 'E1' } },
-    { code: 'ERR_PCAP_ARCHIVE_UNAVAILABLE', message: /bad.*no\. 3/, cause: { code: 'E2' } },
+    { code: 'ERR_PCAP_ARCHIVE_UNAVAILABLE', message: /bad.*tried again: away/, cause: Error },
+    { code: 'ERR_PCAP_ARCHIVE_UNAVAILABLE', message: /bad.*tried again: full/ },
   ])
   t.equal(warnings.length, 2)
   t.strictSame(undelivered(directory), [])
@@ -156,13 +155,69 @@ test('what an earlier ring could not deliver the next one does; keep leaves it u
   await first.close()
 
   const { sink, calls } = sinkOf(() => {})
-  // The first one goes on trying for a while, in this process.
-  const elsewhere = ringOf(t, { file, directory, archive: sink })
-  const { warnings } = await replay(elsewhere)
+  const next = ringOf(t, { file, directory, archive: sink })
+  const delivered = archived(next)
+  const { warnings } = await replay(next)
   await until(t, 'the orphan is cleared away', () => !existsSync(orphan))
   t.strictSame(warnings, [])
-  t.strictSame(undelivered(directory), ['incident_a.undelivered', 'incident_y.undelivered'])
-  t.strictSame(calls, [], 'by one of them at a time')
+  t.strictSame(calls, [], 'by one of them at a time, and the first one goes on for its 30 s')
+  t.equal((await delivered)[0]?.[0].id, 'a')
+  t.strictSame(undelivered(directory), ['incident_y.undelivered'])
+})
+
+test('what cannot be archived is not tried for ever; the next start tries again', async (t) => {
+  const directory = scratch(t)
+  let refuse = true
+  const { sink, calls } = sinkOf(() => {
+    if (refuse) throw Object.assign(new Error('another one'), { code: 'ERR_PCAP_FILE_EXISTS' })
+  })
+  const ring = ringOf(t, { file, directory, archive: sink })
+  const { warnings } = await replay(ring)
+  await ring.freeze({ id: 'a' }).resolve()
+  await until(t, 'told', () => warnings.length > 0)
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  t.strictSame(calls, ['a'])
+  t.match(warnings, [{ message: /tried again at the next start: another one/ }])
+  await ring.close()
+  refuse = false
+  const next = ringOf(t, { file, directory, archive: sink })
+  const delivered = archived(next)
+  await replay(next)
+  t.equal((await delivered)[0]?.[0].id, 'a')
+})
+
+test('a sink that fulfils with nothing has failed', async (t) => {
+  const directory = scratch(t)
+  const ring = ringOf(t, { file, directory, archive: { put: async () => null as never } })
+  const { warnings } = await replay(ring)
+  ring.on('archive', () => t.fail('it is not archived'))
+  await ring.freeze({ id: 'a' }).resolve()
+  await until(t, 'told', () => warnings.length > 0)
+  t.match(warnings, [{ code: 'ERR_PCAP_ARCHIVE_UNAVAILABLE', message: /no id and location/ }])
+  t.strictSame(undelivered(directory), ['incident_a.undelivered'])
+})
+
+test('a marker that a living process holds, or files that are not ours alone, are left alone', async (t) => {
+  const directory = scratch(t)
+  const first = ringOf(t, { file, directory })
+  await replay(first)
+  for (const id of ['held', 'linked', 'left']) await first.freeze({ id }).resolve()
+  await first.close()
+  const stat = readFileSync(`/proc/${process.ppid}/stat`, 'latin1')
+  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+  const since = stat.replace(/^.*\) /s, '').split(' ')[19]
+  writeFileSync(join(directory, 'incident_held.undelivered'), `${boot} ${process.ppid} ${since}`)
+  writeFileSync(join(directory, 'incident_left.undelivered'), `${boot} ${process.ppid} 1`)
+  writeFileSync(join(directory, 'incident_linked.undelivered'), '')
+  linkSync(join(directory, 'incident_linked.pcap'), join(directory, 'second-name'))
+  const { sink, calls } = sinkOf(() => {})
+  const next = ringOf(t, { file, directory, archive: sink })
+  const delivered = archived(next)
+  await replay(next)
+  t.equal((await delivered)[0]?.[0].id, 'left', 'its process is gone')
+  await next.close()
+  t.strictSame(calls, ['left'])
+  t.strictSame(undelivered(directory).sort(), ['incident_held.undelivered', 'incident_linked.undelivered'])
 })
 
 test('an incident without a file leaves nothing behind; one whose id is taken does not touch the other', async (t) => {

@@ -112,7 +112,11 @@ async function run(t: Test, command: 'watch' | 'capture', json: boolean): Promis
   const stop = new AbortController()
   const ended =
     command === 'watch'
-      ? live.watchCommand({ ...args, command, keep: undefined, pps: 1_000, bps: undefined }, output, stop.signal)
+      ? live.watchCommand(
+          { ...args, command, keep: undefined, pps: 1_000, bps: undefined, baseline: null },
+          output,
+          stop.signal,
+        )
       : live.captureCommand({ ...args, command, packets: 1, duration: 1 }, output, stop.signal)
   // The core says `started` in the turn after.
   setImmediate(() =>
