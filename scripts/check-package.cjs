@@ -52,7 +52,7 @@ check(
 )
 const strangers = files.filter(
   (file) =>
-    !/^(lib|prebuilds|vendor|native)\/|^(package\.json|binding\.gyp|README\.md|LICENSE|CHANGELOG\.md|DESIGN\.md|SECURITY\.md|docs\/\w+\.md)$/.test(
+    !/^(lib|prebuilds|vendor|native)\/|^(package\.json|binding\.gyp|README\.md|LICENSE|CHANGELOG\.md|DESIGN\.md|SECURITY\.md|docs\/\w+\.(md|svg))$/.test(
       file,
     ) || /^native\/(test|fuzz)\/|\/\.[^/]*$/.test(file),
 )
