@@ -78,9 +78,16 @@ interface Asserts {
   notOk(value: unknown, ...extra: unknown[]): unknown
 }
 
+/** What others print of 100,000 packets and more. */
+const maxBuffer = 64 * 1024 * 1024
+
 /** Whether tcpdump reads a file to its end. */
 export function tcpdumpCount(path: string): number {
-  const text = execFileSync('tcpdump', ['-nt', '-r', path], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+  const text = execFileSync('tcpdump', ['-nt', '-r', path], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    maxBuffer,
+  })
   return text.split('\n').filter((line) => line !== '' && !line.startsWith('\t')).length
 }
 
@@ -89,6 +96,7 @@ export function tsharkCount(path: string): number {
   const text = execFileSync('tshark', ['-r', path, '-T', 'fields', '-e', 'frame.number'], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'ignore'],
+    maxBuffer,
   })
   return text.split('\n').length - 1
 }
