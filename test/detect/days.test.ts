@@ -53,7 +53,7 @@ for (let stream = 1; stream <= 5; stream++) {
       const bps = pps * 5_000 * (backup(second) ? 1.5 : 1)
       const { change } = feed.next({ pps, bps })
       if (change === 'attack') ++alarms
-      if (second > 600 && second % 10 === 0) {
+      if (second > 600 && second % 60 === 0) {
         const { baseline } = feed.detector.state()
         highest = Math.max(highest, pps / (baseline?.pps as number), bps / (baseline?.bps as number))
       }

@@ -18,6 +18,9 @@ export interface Rates {
 const scaled = <T extends object>(all: T, seconds: number): T =>
   Object.fromEntries(Object.entries(all).map(([name, value]) => [name, Math.round((value as number) * seconds)])) as T
 
+/** Made once: days of traffic are a million of them. */
+const silence = stats()
+
 /** Hands a detector its intervals. */
 export class Feed {
   readonly detector: FloodDetector
@@ -44,7 +47,8 @@ export class Feed {
     const packets = Math.round(pps * seconds)
     const bytes = Math.round((bps * seconds) / 8)
     const sent = Math.round(outbound * seconds)
-    const given = {
+    return this.detector.update({
+      ...silence,
       time: formatTime(BigInt(this.time) * 1_000_000n),
       interval: this.interval,
       packets: packets + sent,
@@ -52,11 +56,10 @@ export class Feed {
       pps: pps + outbound,
       bps,
       inbound: { packets, bytes, pps, bps },
-      protocols: scaled(protocols, seconds),
-      tcpFlags: scaled(tcpFlags, seconds),
+      protocols: { ...silence.protocols, ...scaled(protocols, seconds) },
+      tcpFlags: { ...silence.tcpFlags, ...scaled(tcpFlags, seconds) },
       fragments: Math.round(fragments * seconds),
-    }
-    return this.detector.update(stats(given))
+    })
   }
 
   /** So many seconds of them; every change there was. */
