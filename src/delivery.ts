@@ -243,11 +243,11 @@ export class Delivery {
         if (told !== reason) this.#hooks.warn(failure(`incident ${id} is not archived yet; ${after}`, error))
         told = reason
         if (gone) await this.#unmark(id)
-        if (over) return null
+        if (over) break
       }
       await sleep(backOffMs, undefined, { signal, ref: this.#closed }).catch(() => {})
     }
-    // Whoever starts next may see to it, though this process lives.
+    // Whoever starts next may see to it, though this process lives; unless the marker is gone.
     const { O_WRONLY, O_TRUNC, O_NOFOLLOW } = constants
     await open(this.#path(id, marker), O_WRONLY | O_TRUNC | O_NOFOLLOW)
       .then((marked) => marked.close())

@@ -24,8 +24,8 @@ struct KeepLimits {
 
 // Removes finished incidents that are beyond the limits, the oldest first: the capture, then its report. Of the files in the
 // directory only those that a report of ours names, this user's own; never one that somebody has locked (a writer, a reader
-// with flock), or whose incident has a part yet or waits for the host's archive. Of several processes with one directory one does so at a time. When an
-// incident was finished is the report's time of modification: what a report says of its time is the packets' own, in a replay
+// with flock), or whose incident has a part yet or waits for the host's archive. Of several processes with one directory
+// one does so at a time. When an incident was finished is the report's time of modification: what a report says of its time is the packets' own, in a replay
 // of years ago. The writer's thread.
 class Keeper {
  public:

@@ -10,7 +10,7 @@ import { types } from 'node:util'
 import { invalidArgType, invalidArgValue, PcapRingError } from '../errors.js'
 import { judgeObject, judgeSignal } from '../options.js'
 import { formatTime, parseTime } from '../time.js'
-import type { IncidentReport } from '../types.js'
+import type { Duration, IncidentReport } from '../types.js'
 import {
   type Given,
   judgeActor,
@@ -183,7 +183,7 @@ export abstract class BaseArchive implements Archive {
 
   async sign(
     id: string,
-    options: { actor: string; expiresIn?: ArchiveOptions['retention'] },
+    options: { actor: string; expiresIn?: Duration | undefined },
   ): Promise<{ url: string; expiresAt: string }> {
     judgeId(id)
     const given = judgeObject(options, 'options')

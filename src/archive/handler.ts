@@ -14,7 +14,7 @@ export interface Served extends Representation {
 }
 
 /** Finds what a request's link leads to, given all of the URL behind the archive's own; null: it is refused. */
-export type Find = (link: string) => Promise<Served | null>
+type Find = (link: string) => Promise<Served | null>
 
 /** A client that takes nothing for so long is not there any more. */
 const stalledAfterMs = 120_000

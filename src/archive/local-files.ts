@@ -92,6 +92,8 @@ async function giveToOwner(give: (uid: number, gid: number) => Promise<void>, di
 }
 
 export async function syncDirectory(path: string): Promise<void> {
+  // There is no such thing: a directory cannot be opened.
+  if (process.platform === 'win32') return
   const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
   try {
     await directory.sync()

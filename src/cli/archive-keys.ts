@@ -4,7 +4,7 @@ import type { Key } from '../archive/index.js'
 import { CommandError } from './output.js'
 
 /** The variable that holds keys where no file is named. */
-export const keysVariable = 'PCAP_RING_ARCHIVE_KEYS'
+const keysVariable = 'PCAP_RING_ARCHIVE_KEYS'
 
 const example = 'a line ID:SECRET for each, the secret 32 random bytes in base64 (openssl rand -base64 32)'
 
