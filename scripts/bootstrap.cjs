@@ -93,7 +93,8 @@ const haveFuzzer = (clang) => {
 
 /** Installs packages of the system, or says what to do so that they are. */
 function installPackages(packages) {
-  const install = ['install', '-y', '--no-install-recommends', ...packages]
+  // A fresh machine may be at its own updates still: apt-get waits for them.
+  const install = ['-o', 'DPkg::Lock::Timeout=300', 'install', '-y', '--no-install-recommends', ...packages]
   if (!inPath('apt-get')) {
     return {
       ok: false,
@@ -111,7 +112,7 @@ function installPackages(packages) {
   const haveLists = filesUnder('/var/lib/apt/lists', (name) => name.includes('_Packages')).length > 0
   // Lists may be there but old, naming versions that are gone: a failed install is worth one update and a second try.
   if (haveLists && run('apt-get', install, { env }).ok) return { ok: true, why: '' }
-  for (const args of [['update'], install]) {
+  for (const args of [['-o', 'DPkg::Lock::Timeout=300', 'update'], install]) {
     const { ok, why } = run('apt-get', args, { env })
     if (!ok) return { ok, why: `apt-get ${args.join(' ')} failed (${why}).` }
   }
