@@ -4,10 +4,11 @@
 #include <bit>
 #include <cstring>
 
-namespace pcap_ring {
-namespace {
+#include "base/sha256_blocks.h"
 
-constexpr uint32_t kRound[64] = {
+namespace pcap_ring {
+
+const uint32_t kSha256Rounds[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
     0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
@@ -18,12 +19,9 @@ constexpr uint32_t kRound[64] = {
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 };
 
-}  // namespace
+namespace {
 
-Sha256::Sha256()
-    : state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19} {}
-
-void Sha256::Block(const uint8_t* block) {
+void Block(uint32_t state[8], const uint8_t* block) {
   uint32_t w[64];
   for (int i = 0; i < 16; ++i) {
     const uint8_t* p = block + 4 * i;
@@ -34,10 +32,11 @@ void Sha256::Block(const uint8_t* block) {
     const uint32_t s1 = std::rotr(w[i - 2], 17) ^ std::rotr(w[i - 2], 19) ^ w[i - 2] >> 10;
     w[i] = w[i - 16] + s0 + w[i - 7] + s1;
   }
-  auto [a, b, c, d, e, f, g, h] = state_;
+  uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
+  uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
   for (int i = 0; i < 64; ++i) {
     const uint32_t s1 = std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25);
-    const uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + kRound[i] + w[i];
+    const uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + kSha256Rounds[i] + w[i];
     const uint32_t s0 = std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22);
     const uint32_t t2 = s0 + ((a & b) ^ (a & c) ^ (b & c));
     h = g;
@@ -50,8 +49,22 @@ void Sha256::Block(const uint8_t* block) {
     a = t1 + t2;
   }
   const uint32_t sum[] = {a, b, c, d, e, f, g, h};
-  for (int i = 0; i < 8; ++i) state_[i] += sum[i];
+  for (int i = 0; i < 8; ++i) state[i] += sum[i];
 }
+
+Sha256Blocks Best() {
+  static const Sha256Blocks best = Sha256BlocksOfProcessor();
+  return best != nullptr ? best : Sha256BlocksPortable;
+}
+
+}  // namespace
+
+void Sha256BlocksPortable(uint32_t state[8], const uint8_t* bytes, size_t blocks) {
+  for (; blocks > 0; --blocks, bytes += 64) Block(state, bytes);
+}
+
+Sha256::Sha256()
+    : state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19} {}
 
 void Sha256::Update(const void* data, size_t size) {
   if (size == 0) return;
@@ -64,10 +77,13 @@ void Sha256::Update(const void* data, size_t size) {
     bytes += take;
     size -= take;
     if (pending_size_ < pending_.size()) return;
-    Block(pending_.data());
+    Best()(state_.data(), pending_.data(), 1);
     pending_size_ = 0;
   }
-  for (; size >= pending_.size(); bytes += pending_.size(), size -= pending_.size()) Block(bytes);
+  const size_t blocks = size / pending_.size();
+  if (blocks > 0) Best()(state_.data(), bytes, blocks);
+  bytes += blocks * pending_.size();
+  size -= blocks * pending_.size();
   std::memcpy(pending_.data(), bytes, size);
   pending_size_ = size;
 }

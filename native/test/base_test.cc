@@ -1,14 +1,18 @@
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <limits>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "base/sha256.h"
+#include "base/sha256_blocks.h"
 #include "base/status.h"
 #include "base/time.h"
 #include "test/check.h"
@@ -62,6 +66,26 @@ TEST(Sha256StreamsInAnyPieces) {
       hash.Update(text.data() + cut, size - cut);
       CHECK_EQ(hash.HexDigest(), whole);
     }
+  }
+}
+
+// The other tests are of the one that this machine takes.
+TEST(Sha256OfTheProcessorIsThePortableOne) {
+  const Sha256Blocks of_processor = Sha256BlocksOfProcessor();
+  if (of_processor == nullptr) {
+    std::printf("# this processor has no instructions for it\n");
+    return;
+  }
+  std::array<uint32_t, 8> portable{1, 2, 3, 4, 5, 6, 7, 8};
+  std::array<uint32_t, 8> other = portable;
+  std::vector<uint8_t> bytes(64 * 16 + 1);
+  uint32_t next = 1;
+  for (size_t blocks = 0; blocks <= 16; ++blocks) {
+    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>((next = next * 1664525 + 1013904223) >> 24);
+    // Not aligned.
+    Sha256BlocksPortable(portable.data(), bytes.data() + 1, blocks);
+    of_processor(other.data(), bytes.data() + 1, blocks);
+    CHECK(other == portable);
   }
 }
 
