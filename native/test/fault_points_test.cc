@@ -11,9 +11,11 @@
 #include <vector>
 
 #include "base/sha256.h"
+#include "incident/keeper.h"
 #include "incident/recovery.h"
 #include "test/check.h"
 #include "test/faults.h"
+#include "test/pcapng_support.h"
 #include "test/support.h"
 
 namespace pcap_ring {
@@ -37,9 +39,16 @@ const Packets& AllPackets() {
   return packets;
 }
 
+std::string CaptureOf(const std::string& directory, const std::string& id, FileFormat format) {
+  return directory + "/incident_" + id + "." + FormatName(format);
+}
+
 // An incident from its freeze to the recording's end. The report or the error that it ended with.
-HostEvent Record(const std::string& directory, const std::string& id, const std::function<void()>& started = {}) {
-  Replay replay(Replay::Config(directory, testing::EncodePcap(AllPackets())));
+HostEvent Record(const std::string& directory, const std::string& id, const std::function<void()>& started = {},
+                 FileFormat format = FileFormat::kPcap) {
+  Session::Config config = Replay::Config(directory, testing::EncodePcap(AllPackets()));
+  config.facts.format = format;
+  Replay replay(std::move(config));
   replay.session().Start();
   HostEvent event = replay.Until("started");
   if (event.name != std::string("started")) return replay.seen()[replay.seen().size() - 2];  // why not
@@ -48,6 +57,7 @@ HostEvent Record(const std::string& directory, const std::string& id, const std:
     if (boundary != 3) return;
     const TapSpec tap = testing::MakeTap(1);
     RecordingSpec recording = testing::MakeRecording(tap, directory, id);
+    recording.path = CaptureOf(directory, id, format);
     recording.reason = "\"because\"";
     replay.session().Open(std::move(recording), tap);
   });
@@ -84,75 +94,117 @@ bool KilledAt(const std::string& directory, int at, const std::function<void()>&
   return WIFSIGNALED(status);
 }
 
-// All that is there of an incident is whole, and the report tells of just that. How many packets; -1: there is nothing.
-int CheckWhole(const std::string& directory, const std::string& id) {
-  const std::string stem = directory + "/incident_" + id;
-  CHECK_EQ(FileExists(stem + ".pcap"), FileExists(stem + ".json"));
-  if (!FileExists(stem + ".pcap")) return -1;
-  const Bytes bytes = testing::ReadBytes(stem + ".pcap");
-  const testing::ParsedPcap parsed = testing::ParsePcap(bytes);
+// The packets of a whole file.
+Packets PacketsOf(const Bytes& bytes, FileFormat format) {
+  if (format == FileFormat::kPcapng) {
+    testing::ParsedPcapng parsed = testing::ParsePcapng(bytes);
+    CHECK(parsed.whole);
+    return std::move(parsed.packets);
+  }
+  testing::ParsedPcap parsed = testing::ParsePcap(bytes);
   CHECK(parsed.whole);
-  CHECK(parsed.packets == testing::Slice(AllPackets(), 0, parsed.packets.size()));
-  const Json report = Json::Parse(ReadText(stem + ".json"));
+  return std::move(parsed.packets);
+}
+
+// All that is there of an incident is whole, and the report tells of just that. How many packets; -1: there is nothing.
+int CheckWhole(const std::string& directory, const std::string& id, FileFormat format = FileFormat::kPcap) {
+  const std::string capture = CaptureOf(directory, id, format);
+  const std::string written = directory + "/incident_" + id + ".json";
+  CHECK_EQ(FileExists(capture), FileExists(written));
+  if (!FileExists(capture)) return -1;
+  const Bytes bytes = testing::ReadBytes(capture);
+  const Packets packets = PacketsOf(bytes, format);
+  CHECK(packets == testing::Slice(AllPackets(), 0, packets.size()));
+  const Json report = Json::Parse(ReadText(written));
   CHECK(report.valid());
   CHECK_EQ(report["id"].text(), id);
-  CHECK_EQ(report["file"].text(), stem + ".pcap");
+  CHECK_EQ(report["file"].text(), capture);
   CHECK_EQ(report["reason"].text(), "because");
   CHECK_EQ(report["bytes"].number(), bytes.size());
-  CHECK_EQ(report["packets"].number(), parsed.packets.size());
+  CHECK_EQ(report["packets"].number(), packets.size());
   Sha256 digest;
   digest.Update(bytes.data(), bytes.size());
   CHECK_EQ(report["sha256"].text(), digest.HexDigest());
-  const size_t before = std::min(parsed.packets.size(), kBefore);
+  const size_t before = std::min(packets.size(), kBefore);
   if (before > 0) CHECK_EQ(report["sections"].items()[0]["packets"].number(), before);
-  return static_cast<int>(parsed.packets.size());
+  return static_cast<int>(packets.size());
 }
 
 // And nothing else.
-int CheckAll(const std::string& directory) {
-  const int packets = CheckWhole(directory, "x");
+int CheckAll(const std::string& directory, FileFormat format = FileFormat::kPcap) {
+  const int packets = CheckWhole(directory, "x", format);
   CHECK_EQ(NamesIn(directory).size(), packets < 0 ? 0u : 2u);
   return packets;
 }
 
+constexpr FileFormat kFormats[] = {FileFormat::kPcap, FileFormat::kPcapng};
+
 TEST(killed_at_every_call_what_was_written_is_recovered) {
-  int most = -1;
-  int recovered = 0;
-  int at = 1;
-  for (bool killed = true; killed; ++at) {
-    const TempDir dir;
-    killed = KilledAt(dir.path(), at, [&] { Record(dir.path(), "x"); });
-    CHECK_EQ(Recover(dir.path()), 0u);
-    const int packets = CheckAll(dir.path());
-    // What was synced at the freeze is there from then on; what follows comes in pieces that are never the same.
-    CHECK(packets >= std::min(most, static_cast<int>(kBefore)));
-    most = std::max(most, packets);
-    if (packets >= 0 && ReadText(dir / "incident_x.json").find("\"recovered\":true") != std::string::npos) ++recovered;
-    if (!killed) CHECK_EQ(packets, static_cast<int>(AllPackets().size()));
-    // Once more changes nothing.
-    CHECK_EQ(Recover(dir.path()), 0u);
-    CHECK_EQ(CheckAll(dir.path()), packets);
+  for (const FileFormat format : kFormats) {
+    int most = -1;
+    int recovered = 0;
+    int at = 1;
+    for (bool killed = true; killed; ++at) {
+      const TempDir dir;
+      killed = KilledAt(dir.path(), at, [&] { Record(dir.path(), "x", {}, format); });
+      CHECK_EQ(Recover(dir.path()), 0u);
+      const int packets = CheckAll(dir.path(), format);
+      // What was synced at the freeze is there from then on; what follows comes in pieces that are never the same.
+      CHECK(packets >= std::min(most, static_cast<int>(kBefore)));
+      most = std::max(most, packets);
+      if (packets >= 0 && ReadText(dir / "incident_x.json").find("\"recovered\":true") != std::string::npos) ++recovered;
+      if (!killed) CHECK_EQ(packets, static_cast<int>(AllPackets().size()));
+      // Once more changes nothing.
+      CHECK_EQ(Recover(dir.path()), 0u);
+      CHECK_EQ(CheckAll(dir.path(), format), packets);
+    }
+    std::printf("# %s: %d calls, %d times recovered\n", FormatName(format), at - 2, recovered);
+    CHECK(recovered >= 10);
   }
-  std::printf("# %d calls, %d times recovered\n", at - 2, recovered);
-  CHECK(recovered >= 10);
 }
 
 TEST(a_recovery_that_is_killed_at_every_call_is_done_by_the_next) {
-  int recoveries = 0;
-  bool recorded = false;
-  for (int at = 1; !recorded; ++at) {
-    bool recovered = false;
-    for (int killed_at = 1; !recovered; ++killed_at) {
-      const TempDir dir;
-      recorded = !KilledAt(dir.path(), at, [&] { Record(dir.path(), "x"); });
-      recovered = !KilledAt(dir.path(), killed_at, [&] { Recover(dir.path()); });
-      CHECK_EQ(Recover(dir.path()), 0u);
-      CheckAll(dir.path());
-      ++recoveries;
+  for (const FileFormat format : kFormats) {
+    int recoveries = 0;
+    bool recorded = false;
+    for (int at = 1; !recorded; ++at) {
+      bool recovered = false;
+      for (int killed_at = 1; !recovered; ++killed_at) {
+        const TempDir dir;
+        recorded = !KilledAt(dir.path(), at, [&] { Record(dir.path(), "x", {}, format); });
+        recovered = !KilledAt(dir.path(), killed_at, [&] { Recover(dir.path()); });
+        CHECK_EQ(Recover(dir.path()), 0u);
+        CheckAll(dir.path(), format);
+        ++recoveries;
+      }
     }
+    std::printf("# %s: %d recoveries\n", FormatName(format), recoveries);
+    CHECK(recoveries >= 100);
   }
-  std::printf("# %d recoveries\n", recoveries);
-  CHECK(recoveries >= 100);
+}
+
+TEST(a_keeper_that_is_killed_at_every_call_leaves_no_capture_without_its_report) {
+  int at = 1;
+  for (bool killed = true; killed; ++at) {
+    const TempDir dir;
+    for (const char* id : {"x", "y"}) Record(dir.path(), id);
+    const auto sweep = [&] {
+      Keeper keeper(dir.path(), {.age_ns = 0, .bytes = {}},
+                    {.removed = [](const std::string&) {}, .failed = [](const Status&) { CHECK(false); }});
+      const std::atomic<bool> stop{false};
+      // In a year, all of it is too old.
+      do keeper.Sweep(RealtimeNs() + 365 * 24 * 3600 * kNsPerSec, stop);
+      while (keeper.due_ns() <= MonotonicNs());
+    };
+    killed = KilledAt(dir.path(), at, sweep);
+    for (const char* id : {"x", "y"}) {
+      if (FileExists(CaptureOf(dir.path(), id, FileFormat::kPcap))) CHECK(CheckWhole(dir.path(), id) > 0);
+    }
+    if (killed) sweep();
+    CHECK(NamesIn(dir.path()).empty());
+  }
+  std::printf("# %d calls\n", at - 2);
+  CHECK(at > 8);
 }
 
 size_t OpenFiles() { return NamesIn("/proc/self/fd").size(); }
