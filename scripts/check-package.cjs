@@ -37,6 +37,8 @@ for (const file of [
   'docs/archive.md',
   'lib/archive/index.js',
   'lib/archive/index.d.ts',
+  'lib/archive/s3/index.js',
+  'lib/archive/s3/index.d.ts',
   'lib/testing.js',
   'lib/testing.d.ts',
   'lib/cli/main.js',
@@ -81,6 +83,9 @@ const required = createRequire(import.meta.url)('@flowtriq/pcap-ring')
 if (required.PcapRing !== PcapRing || required.PcapRingError !== PcapRingError) throw new Error('two copies of the classes')
 if (typeof encodePcap !== 'function') throw new Error('encodePcap is missing')
 if (!Array.isArray(devices())) throw new Error('the addon does not answer')
+await import('@flowtriq/pcap-ring/archive')
+const refused = await import('@flowtriq/pcap-ring/archive/s3').catch((error) => error.message)
+if (!/npm install @aws-sdk/client-s3/.test(refused)) throw new Error('/archive/s3 does not say what it needs: ' + refused)
 `,
 )
 const used = spawnSync(process.execPath, ['use.mjs'], { cwd: dir, stdio: ['ignore', 1, 2] })

@@ -29,6 +29,7 @@ const src = {
     'pcap.ts': "import { PcapRingError } from '../errors.js'\nimport { record } from './record.js'\n",
     'record.ts': '',
   },
+  archive: { 'store.ts': '', s3: { 'bucket.ts': "import { Store } from '../store.js'\n" } },
   cli: { 'main.ts': "import { PcapRing } from '../index.js'\nimport { card } from './card.js'\n", 'card.ts': '' },
 }
 
@@ -74,12 +75,13 @@ const wrongImports: [file: string, text: string, line: number, what: RegExp][] =
   ['formats/wrong.ts', "import {\n  PcapRing\n} from '../index.js'\n", 3, /formats imports index\.ts/],
   ['formats/wrong.ts', "import '../native'\n", 1, /formats imports native\.ts/],
   ['cli/wrong.ts', "import { load } from '../native.js'\n", 1, /cli imports native\.ts/],
+  ['archive/wrong.ts', "import './s3/bucket.js'\n", 1, /archive imports archive\/s3\/bucket\.ts/],
   ['elsewhere/wrong.ts', '', 1, /no known room/],
 ]
 for (const [file, text, line, what] of wrongImports) {
   t.test(`src/${file}: ${text.trim().split('\n').at(-1)}`, async (t) => {
     const [folder, name] = file.includes('/') ? (file.split('/') as [string, string]) : ['', file]
-    const within = folder === 'formats' || folder === 'cli' ? src[folder] : {}
+    const within = folder === 'formats' || folder === 'cli' || folder === 'archive' ? src[folder] : {}
     const wrong = folder === '' ? { [name]: text } : { [folder]: { ...within, [name]: text } }
     const { status, violations } = check(t.testdir({ native, src: { ...src, ...wrong } }))
     t.equal(status, 1)

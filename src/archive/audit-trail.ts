@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto'
 
 import { PcapRingError } from '../errors.js'
 import { formatTime } from '../time.js'
+import { ahead } from './ahead.js'
 import type { ArchiveKey, KeyRing } from './keys.js'
 import type { AuditEntry, AuditTrail, Verification } from './types.js'
 
@@ -12,6 +13,8 @@ import type { AuditEntry, AuditTrail, Verification } from './types.js'
 export interface Journal {
   /** The numbers of all batches, ascending. */
   batches(): Promise<number[]>
+  /** The number of the last one, or null. */
+  newest(): Promise<number | null>
   /** null: there is none of this number. */
   read(batch: number): Promise<string | null>
   /** False: there is one of this number already. */
@@ -26,6 +29,8 @@ export interface Journal {
 export type Deed = Pick<AuditEntry, 'actor' | 'action' | 'capture' | 'outcome'>
 
 const none = '0'.repeat(64)
+/** Read at once, where all are. */
+const batchesAtOnce = 16
 /** The archive itself. */
 const self = 'pcap-ring'
 
@@ -107,8 +112,8 @@ export class ChainedTrail implements AuditTrail {
 
   async *entries(): AsyncGenerator<AuditEntry> {
     await this.#checkKeys()
-    for (const batch of await this.#journal.batches()) {
-      for (const line of linesOf((await this.#journal.read(batch)) ?? '')) {
+    for await (const { batch, text } of this.#batches()) {
+      for (const line of linesOf(text ?? '')) {
         const entry = entryOf(line)
         if (entry === null) throw this.#corrupt(`batch ${batch} holds a line that is no entry`)
         yield entry
@@ -123,8 +128,7 @@ export class ChainedTrail implements AuditTrail {
     let key: ArchiveKey | undefined
     let seen = since === undefined || since === none
     const broken = (): Verification => ({ ok: false, entries: seq - 1, brokenAt: seq })
-    for (const batch of await this.#journal.batches()) {
-      const text = await this.#journal.read(batch)
+    for await (const { batch, text } of this.#batches()) {
       if (batch !== seq || text === null || text === '' || !text.endsWith('\n')) return broken()
       for (const line of linesOf(text)) {
         const entry = entryOf(line)
@@ -142,6 +146,11 @@ export class ChainedTrail implements AuditTrail {
       }
     }
     return seen ? { ok: true, entries: seq - 1, brokenAt: null } : broken()
+  }
+
+  async *#batches(): AsyncGenerator<{ batch: number; text: string | null }> {
+    const read = async (batch: number) => ({ batch, text: await this.#journal.read(batch) })
+    yield* ahead(await this.#journal.batches(), batchesAtOnce, read)
   }
 
   /** That a key fits the newest entry; if that one is damaged, the first. */
@@ -169,8 +178,8 @@ export class ChainedTrail implements AuditTrail {
   /** Reads what others have entered since. */
   async #catchUp(): Promise<void> {
     if (!this.#begun) {
-      const newest = (await this.#journal.batches()).at(-1)
-      if (newest !== undefined) this.#head = this.#headOf(newest, await this.#journal.read(newest))
+      const newest = await this.#journal.newest()
+      if (newest !== null) this.#head = this.#headOf(newest, await this.#journal.read(newest))
       this.#begun = true
     }
     for (;;) {

@@ -11,6 +11,7 @@ import { invalidArgType, invalidArgValue, PcapRingError } from '../errors.js'
 import { judgeObject, judgeSignal } from '../options.js'
 import { formatTime, parseTime } from '../time.js'
 import type { Duration, IncidentReport } from '../types.js'
+import { ahead } from './ahead.js'
 import {
   type Given,
   judgeActor,
@@ -28,12 +29,13 @@ import { handle, type Served } from './handler.js'
 import { KeyRing } from './keys.js'
 import { readLink, writeLink } from './links.js'
 import { isSystemError } from './local-files.js'
-import { SealedFile, seal } from './sealed-file.js'
-import type { Store } from './store.js'
 import type { Archive, ArchivedCapture, ArchiveOptions, ArchiveSink, AuditTrail } from './types.js'
+import type { Kept, Known, Vault } from './vault.js'
 
 /** Read from a capture at once. */
 const pieceSize = 1024 * 1024
+/** Heads that are read at once, where all are. */
+const headsAtOnce = 16
 
 /** The archive itself, and whoever comes with a link that is none. */
 const self = 'pcap-ring'
@@ -60,22 +62,22 @@ function throwAll(failures: readonly PcapRingError[]): void {
   throw new PcapRingError(first.code, `${first.message} (and ${others.length} others)`, { cause })
 }
 
-/** All that an archive is but where it lies: a {@link Store} for the captures, a {@link Journal} for the trail. */
+/** All that an archive is but where it lies: a {@link Vault} for the captures, a {@link Journal} for the trail. */
 export abstract class BaseArchive implements Archive {
   readonly audit: AuditTrail
   readonly #trail: ChainedTrail
-  readonly #store: Store
+  readonly #vault: Vault
   readonly #keys: KeyRing
   readonly #retentionMs: number
   readonly #baseUrl: { base: string; path: string } | null
   readonly #clock = new SteadyClock()
 
-  protected constructor(options: ArchiveOptions, store: Store, journal: Journal) {
+  protected constructor(options: ArchiveOptions, vault: Vault, journal: Journal) {
     const { keys, retention, baseUrl } = judgeObject(options, 'options')
     this.#keys = new KeyRing(keys)
     this.#retentionMs = judgeRetention(retention)
     this.#baseUrl = judgeBaseUrl(baseUrl)
-    this.#store = store
+    this.#vault = vault
     this.#trail = new ChainedTrail(journal, this.#keys, () => this.#clock.forAge())
     this.audit = this.#trail
   }
@@ -123,8 +125,15 @@ export abstract class BaseArchive implements Archive {
         storedAt: textOfMs(storedMs),
         retainedUntil: textOfMs(storedMs + this.#retentionMs),
       }
-      const content = seal(known, this.#keys.first, given.json, piecesOf(file, signal))
-      if (await this.#store.create(id, this.#enteredAtItsEnd(content, deed), signal)) return this.#described(known)
+      const incoming = {
+        known,
+        key: this.#keys.first,
+        report: given.json,
+        capture: piecesOf(file, signal),
+        // Nothing is there that the trail does not tell of.
+        enter: () => this.#trail.append({ ...deed, outcome: 'ok' }),
+      }
+      if (await this.#vault.create(incoming, signal)) return this.#described(known)
       // Another process was quicker.
       return (await this.#storedAlready(id, file)) ?? this.#put(given, deed, signal)
     } finally {
@@ -132,18 +141,12 @@ export abstract class BaseArchive implements Archive {
     }
   }
 
-  /** The capture is there once this has ended; and nothing is there that the trail does not tell of. */
-  async *#enteredAtItsEnd(content: AsyncIterable<Buffer>, deed: Omit<Deed, 'outcome'>): AsyncGenerator<Buffer> {
-    yield* content
-    await this.#trail.append({ ...deed, outcome: 'ok' })
-  }
-
   /** What is kept under this id, if it is the same; null: nothing is. */
   async #storedAlready(id: string, file: FileHandle): Promise<ArchivedCapture | null> {
-    const sealed = await SealedFile.open(this.#store, id, this.#keys)
-    if (sealed === null) return null
-    await sealed.close()
-    const { head } = sealed
+    const kept = await this.#vault.open(id, this.#keys)
+    if (kept === null) return null
+    await kept.close()
+    const { head } = kept
     if (head.sha256 === (await digestOf(file))) return this.#described(head)
     throw new PcapRingError(
       'ERR_PCAP_FILE_EXISTS',
@@ -156,10 +159,8 @@ export abstract class BaseArchive implements Archive {
   async *list(): AsyncGenerator<ArchivedCapture> {
     await this.#trail.check()
     const failures: PcapRingError[] = []
-    for await (const id of this.#store.ids()) {
-      const head = await this.#headOf(id).catch((error) => void failures.push(ours(error)))
-      if (head) yield this.#described(head)
-    }
+    const headOf = (id: string) => this.#headOf(id).catch((error) => void failures.push(ours(error)))
+    for await (const head of ahead(this.#vault.ids(), headsAtOnce, headOf)) if (head) yield this.#described(head)
     throwAll(failures)
   }
 
@@ -170,13 +171,13 @@ export abstract class BaseArchive implements Archive {
     judgeId(id)
     const { actor, range } = judgeObject(options, 'options')
     const deed = { actor: judgeActor(actor), action: 'download', capture: id } as const
-    const sealed = await this.#openFor(deed)
+    const kept = await this.#openFor(deed)
     try {
-      const { start, end } = judgeRange(range, sealed.head.bytes)
+      const { start, end } = judgeRange(range, kept.head.bytes)
       await this.#trail.append({ ...deed, outcome: 'ok' })
-      return this.#stream(sealed, start, end, deed)
+      return this.#stream(kept, start, end, deed)
     } catch (error) {
-      await sealed.close()
+      await kept.close()
       throw error
     }
   }
@@ -189,15 +190,30 @@ export abstract class BaseArchive implements Archive {
     const given = judgeObject(options, 'options')
     const actor = judgeActor(given.actor)
     const lifeMs = judgeExpiry(given.expiresIn)
-    if (this.#baseUrl === null) {
-      throw invalidArgValue('options.baseUrl', undefined, 'must be given to the archive for it to sign links')
-    }
+    if (!this.#vault.presigns) this.#linkBase()
     const deed = { actor, action: 'sign', capture: id } as const
-    await (await this.#openFor(deed)).close()
-    await this.#trail.append({ ...deed, outcome: 'ok' })
-    const expiresMs = this.#clock.forExpiry() + lifeMs
-    const url = this.#baseUrl.base + writeLink({ id, actor, expiresMs }, this.#keys.first)
-    return { url, expiresAt: textOfMs(expiresMs) }
+    const kept = await this.#openFor(deed)
+    try {
+      // What the store cannot hand out itself is ours to serve.
+      const base = kept.presign === undefined ? this.#linkBase() : ''
+      await this.#trail.append({ ...deed, outcome: 'ok' })
+      if (kept.presign !== undefined) {
+        const { url, expiresMs } = await this.#act(deed, kept.presign.bind(kept, lifeMs))
+        return { url, expiresAt: textOfMs(expiresMs) }
+      }
+      const expiresMs = this.#clock.forExpiry() + lifeMs
+      return {
+        url: base + writeLink({ id, actor, expiresMs }, this.#keys.first),
+        expiresAt: textOfMs(expiresMs),
+      }
+    } finally {
+      await kept.close()
+    }
+  }
+
+  #linkBase(): string {
+    if (this.#baseUrl !== null) return this.#baseUrl.base
+    throw invalidArgValue('options.baseUrl', undefined, 'must be given to the archive for it to sign links')
   }
 
   handler(): (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void) => void {
@@ -225,14 +241,14 @@ export abstract class BaseArchive implements Archive {
     }
     const { id, actor } = link
     const deed = { actor, action: 'download', capture: id } as const
-    let sealed: SealedFile
+    let kept: Kept
     try {
-      sealed = await this.#openFor(deed)
+      kept = await this.#openFor(deed)
     } catch (error) {
       if (isOurs(error, 'ERR_PCAP_ARCHIVE_NOT_FOUND', 'ERR_PCAP_ARCHIVE_EXPIRED')) return null
       throw error
     }
-    const { bytes, format, sha256, storedAt } = sealed.head
+    const { bytes, format, sha256, storedAt } = kept.head
     return {
       id,
       bytes,
@@ -241,14 +257,14 @@ export abstract class BaseArchive implements Archive {
       modifiedMs: Math.floor(msOfText(storedAt) / 1_000) * 1_000,
       send: async (start, end) => {
         await this.#trail.append({ ...deed, outcome: 'ok' })
-        return this.#stream(sealed, start, end, deed)
+        return this.#stream(kept, start, end, deed)
       },
-      close: () => sealed.close(),
+      close: () => kept.close(),
     }
   }
 
-  #stream(sealed: SealedFile, start: number, end: number, deed: Omit<Deed, 'outcome'>): Readable {
-    return sealed.stream(start, end, () => void this.#enterInstead({ ...deed, outcome: 'failed' }))
+  #stream(kept: Kept, start: number, end: number, deed: Omit<Deed, 'outcome'>): Readable {
+    return kept.stream(start, end, () => void this.#enterInstead({ ...deed, outcome: 'failed' }))
   }
 
   // ---------------------------------------------------------------------------------------------- away
@@ -257,11 +273,9 @@ export abstract class BaseArchive implements Archive {
     judgeId(id)
     const deed = { actor: judgeActor(judgeObject(options, 'options').actor), action: 'remove', capture: id } as const
     await this.#trail.check()
-    const found = await this.#store.open(id)
-    await found?.close()
-    if (found === null) throw await this.#refuse(deed, notFound(id))
+    if (!(await this.#vault.has(id))) throw await this.#refuse(deed, notFound(id))
     await this.#trail.append({ ...deed, outcome: 'ok' })
-    await this.#act(deed, () => this.#store.remove(id))
+    await this.#act(deed, () => this.#vault.remove(id))
   }
 
   async sweep(now?: Date): Promise<ArchivedCapture[]> {
@@ -269,16 +283,22 @@ export abstract class BaseArchive implements Archive {
     const nowText = now === undefined ? textOfMs(this.#clock.forAge()) : formatTime(parseTime(now, 'now'))
     await this.#trail.check()
     await this.#trail.tidy()
-    await this.#store.tidy()
+    await this.#vault.tidy()
     const removed: ArchivedCapture[] = []
     const failures: PcapRingError[] = []
-    for await (const id of this.#store.ids()) {
+    const looked = (id: string) =>
+      this.#headOf(id).then(
+        (head) => ({ id, head }),
+        (error: unknown) => ({ id, error }),
+      )
+    for await (const found of ahead(this.#vault.ids(), headsAtOnce, looked)) {
       try {
-        const head = await this.#headOf(id)
+        if ('error' in found) throw found.error
+        const { id, head } = found
         if (head === null || head.retainedUntil > nowText) continue
         const deed = { actor: self, action: 'sweep', capture: id } as const
         await this.#trail.append({ ...deed, outcome: 'ok' })
-        if (await this.#act(deed, () => this.#store.remove(id))) removed.push(this.#described(head))
+        if (await this.#act(deed, () => this.#vault.remove(id))) removed.push(this.#described(head))
       } catch (error) {
         // How long it was to be kept nobody can tell.
         if (!isOurs(error, 'ERR_PCAP_ARCHIVE_CORRUPT', 'ERR_PCAP_ARCHIVE_KEY')) failures.push(ours(error))
@@ -292,25 +312,25 @@ export abstract class BaseArchive implements Archive {
     judgeId(id)
     if (typeof (to as Partial<ArchiveSink> | null)?.put !== 'function') throw invalidArgType('to', 'ArchiveSink', to)
     const deed = { actor: judgeActor(judgeObject(options, 'options').actor), action: 'copy', capture: id } as const
-    const sealed = await this.#openFor(deed)
+    const kept = await this.#openFor(deed)
     // Only this user may enter it.
     const directory = await mkdtemp(join(tmpdir(), 'pcap-ring-')).catch(async (error) => {
-      await sealed.close()
+      await kept.close()
       throw error
     })
     try {
-      const report = JSON.parse(await sealed.report()) as IncidentReport
-      const file = join(directory, `incident_${id}.${sealed.head.format}`)
+      const report = JSON.parse(await kept.report()) as IncidentReport
+      const file = join(directory, `incident_${id}.${kept.head.format}`)
       const handle = await open(file, 'wx', 0o600)
       try {
-        for await (const piece of this.#stream(sealed, 0, sealed.head.bytes, deed)) await handle.writeFile(piece)
+        for await (const piece of this.#stream(kept, 0, kept.head.bytes, deed)) await handle.writeFile(piece)
       } finally {
         await handle.close()
       }
       await this.#trail.append({ ...deed, outcome: 'ok' })
       return await this.#act(deed, () => to.put({ file, report }))
     } finally {
-      await sealed.close()
+      await kept.close()
       await rm(directory, { recursive: true, force: true })
     }
   }
@@ -319,23 +339,23 @@ export abstract class BaseArchive implements Archive {
 
   /** An authentic head, or null where there is no capture. */
   async #headOf(id: string): Promise<Head | null> {
-    const sealed = await SealedFile.open(this.#store, id, this.#keys)
-    await sealed?.close()
-    return sealed?.head ?? null
+    const kept = await this.#vault.open(id, this.#keys)
+    await kept?.close()
+    return kept?.head ?? null
   }
 
   /** A capture that may be read still. */
-  async #openFor(deed: Omit<Deed, 'outcome'>): Promise<SealedFile> {
+  async #openFor(deed: Omit<Deed, 'outcome'>): Promise<Kept> {
     const id = deed.capture as string
     await this.#trail.check()
-    const sealed = await SealedFile.open(this.#store, id, this.#keys).catch(async (error) => {
+    const kept = await this.#vault.open(id, this.#keys).catch(async (error) => {
       await this.#enterInstead({ ...deed, outcome: 'failed' })
       throw error
     })
-    if (sealed === null) throw await this.#refuse(deed, notFound(id))
-    const { retainedUntil } = sealed.head
-    if (retainedUntil > textOfMs(this.#clock.forAge())) return sealed
-    await sealed.close()
+    if (kept === null) throw await this.#refuse(deed, notFound(id))
+    const { retainedUntil } = kept.head
+    if (retainedUntil > textOfMs(this.#clock.forAge())) return kept
+    await kept.close()
     const message = `capture ${id} was kept until ${retainedUntil}; it is removed by the next sweep()`
     throw await this.#refuse(deed, new PcapRingError('ERR_PCAP_ARCHIVE_EXPIRED', message))
   }
@@ -360,8 +380,8 @@ export abstract class BaseArchive implements Archive {
     await this.#trail.append(deed).catch(() => {})
   }
 
-  #described({ id, bytes, sha256, storedAt, retainedUntil }: Omit<Head, 'version' | 'key'>): ArchivedCapture {
-    return { id, location: this.#store.location(id), bytes, sha256, storedAt, retainedUntil }
+  #described({ id, bytes, sha256, storedAt, retainedUntil }: Known): ArchivedCapture {
+    return { id, location: this.#vault.location(id), bytes, sha256, storedAt, retainedUntil }
   }
 }
 

@@ -4,7 +4,6 @@ import { PcapRingError } from '../errors.js'
 import type { CaptureFormat } from '../types.js'
 import type { ArchiveKey, KeyRing } from './keys.js'
 import { isName } from './keys.js'
-import { sealedSize } from './stream.js'
 
 /**
  * The head of an archived capture (docs/archive.md): what is known of it, in the clear, and the key of what follows, wrapped.
@@ -12,8 +11,13 @@ import { sealedSize } from './stream.js'
  */
 
 /** Neither text nor touched by a transfer that takes it for text, as in PNG. */
-const magic = Buffer.from('\x89PRA\r\n\x1a\n', 'latin1')
-const lengthAt = magic.length
+const magics = {
+  sealed: Buffer.from('\x89PRA\r\n\x1a\n', 'latin1'),
+  /** Of a capture that lies in the clear: so the head of a sealed one cannot be put before other bytes. */
+  plain: Buffer.from('\x89PRP\r\n\x1a\n', 'latin1'),
+}
+type Form = keyof typeof magics
+const lengthAt = magics.sealed.length
 const textAt = lengthAt + 4
 const longestText = 4096
 const nonceSize = 12
@@ -45,20 +49,21 @@ export interface Randomness {
   nonce: Uint8Array
 }
 
-const random = (): Randomness => ({ dataKey: randomBytes(keySize), nonce: randomBytes(nonceSize) })
+export const random = (): Randomness => ({ dataKey: randomBytes(keySize), nonce: randomBytes(nonceSize) })
 
 /** The head's bytes, and the key to seal the rest with. */
 export function sealHead(
   known: Omit<Head, 'version' | 'key'>,
   key: ArchiveKey,
   { dataKey, nonce }: Randomness = random(),
+  form: Form = 'sealed',
 ): { bytes: Buffer; dataKey: KeyObject } {
   const { id, format, report, bytes, sha256, storedAt, retainedUntil } = known
   const head: Head = { version: 1, id, key: key.id, format, report, bytes, sha256, storedAt, retainedUntil }
   const text = Buffer.from(JSON.stringify(head))
   const length = Buffer.alloc(4)
   length.writeUInt32BE(text.length)
-  const clear = Buffer.concat([magic, length, text])
+  const clear = Buffer.concat([magics[form], length, text])
   const wrap = createCipheriv(cipher, key.wrap, nonce).setAAD(clear)
   const wrapped = Buffer.concat([nonce, wrap.update(dataKey), wrap.final(), wrap.getAuthTag()])
   return { bytes: Buffer.concat([clear, wrapped]), dataKey: createSecretKey(dataKey) }
@@ -79,12 +84,12 @@ const corrupt = (where: string, what: string): PcapRingError =>
 
 /**
  * @param bytes the file's first ones, {@link longestHead} or all
- * @param size of the whole file
  * @param where it is, for errors
  * @throws {PcapRingError} `ERR_PCAP_ARCHIVE_CORRUPT`, `ERR_PCAP_ARCHIVE_KEY`
  */
-export function openHead(bytes: Buffer, size: number, id: string, keys: KeyRing, where: string): OpenedHead {
-  if (!bytes.subarray(0, lengthAt).equals(magic)) throw corrupt(where, 'does not begin as an archived capture does')
+export function openHead(bytes: Buffer, id: string, keys: KeyRing, where: string, form: Form = 'sealed'): OpenedHead {
+  if (!bytes.subarray(0, lengthAt).equals(magics[form]))
+    throw corrupt(where, 'does not begin as an archived capture does')
   const length = bytes.length >= textAt ? bytes.readUInt32BE(lengthAt) : Infinity
   const wrappedAt = textAt + length
   const end = wrappedAt + wrappedSize
@@ -119,7 +124,10 @@ export function openHead(bytes: Buffer, size: number, id: string, keys: KeyRing,
   // All that was claimed is authentic from here on.
   if (claimed.version !== 1) throw corrupt(where, `is of version ${claimed.version}, which this reader does not know`)
   if (claimed.id !== id) throw corrupt(where, `holds the capture ${claimed.id}, not ${id}`)
-  const wanted = end + sealedSize(claimed.report + claimed.bytes)
-  if (size !== wanted) throw corrupt(where, `has ${size} bytes in place of ${wanted}`)
   return { head: claimed, dataKey, size: end }
+}
+
+/** @throws {PcapRingError} `ERR_PCAP_ARCHIVE_CORRUPT` */
+export function expectSize(size: number, wanted: number, where: string): void {
+  if (size !== wanted) throw corrupt(where, `has ${size} bytes in place of ${wanted}`)
 }

@@ -20,7 +20,7 @@ type Find = (link: string) => Promise<Served | null>
 const stalledAfterMs = 120_000
 
 /** tcpdump's is registered with IANA, pcapng's is what is in use. */
-const mediaType: Record<CaptureFormat, string> = {
+export const mediaType: Record<CaptureFormat, string> = {
   pcap: 'application/vnd.tcpdump.pcap',
   pcapng: 'application/x-pcapng',
 }

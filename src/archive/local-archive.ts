@@ -4,6 +4,7 @@ import { judgeObject, judgePath } from '../options.js'
 import { BaseArchive } from './base-archive.js'
 import { LocalJournal } from './local-journal.js'
 import { LocalStore } from './local-store.js'
+import { SealedVault } from './sealed-vault.js'
 import type { ArchiveOptions } from './types.js'
 
 export interface LocalArchiveOptions extends ArchiveOptions {
@@ -20,6 +21,6 @@ export interface LocalArchiveOptions extends ArchiveOptions {
 export class LocalArchive extends BaseArchive {
   constructor(options: LocalArchiveOptions) {
     const directory = judgePath(judgeObject(options, 'options').directory, 'options.directory')
-    super(options, new LocalStore(directory), new LocalJournal(join(directory, 'audit')))
+    super(options, new SealedVault(new LocalStore(directory)), new LocalJournal(join(directory, 'audit')))
   }
 }

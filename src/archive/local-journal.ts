@@ -34,6 +34,10 @@ export class LocalJournal implements Journal {
     })
   }
 
+  async newest(): Promise<number | null> {
+    return (await this.batches()).at(-1) ?? null
+  }
+
   read(batch: number): Promise<string | null> {
     return this.#available(() => textOf(this.#path(batch)))
   }

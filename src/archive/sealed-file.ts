@@ -1,44 +1,29 @@
-import { createHash } from 'node:crypto'
-import { Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 
 import { PcapRingError } from '../errors.js'
-import { type Head, longestHead, type OpenedHead, openHead, sealHead } from './envelope.js'
-import type { ArchiveKey, KeyRing } from './keys.js'
-import type { Store, StoredFile } from './store.js'
-import { chunkSize, chunksOf, openChunk, Sealer, sealedChunkSize } from './stream.js'
+import { expectSize, type Head, longestHead, type OpenedHead, openHead, sealHead } from './envelope.js'
+import type { KeyRing } from './keys.js'
+import { checked, readableOf } from './pieces.js'
+import type { StoredFile } from './store.js'
+import { chunkSize, chunksOf, openChunk, Sealer, sealedChunkSize, sealedSize } from './stream.js'
+import type { Incoming, Kept } from './vault.js'
 
 /** Read and opened at once. */
 const chunksAtOnce = 16
 
 /** The bytes of an archived capture: a head, and in chunks the report and then the capture. */
-export async function* seal(
-  known: Omit<Head, 'version' | 'key'>,
-  key: ArchiveKey,
-  report: Uint8Array,
-  capture: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Buffer> {
+export async function* seal({ known, key, report, capture, enter }: Incoming): AsyncGenerator<Buffer> {
   const { bytes, dataKey } = sealHead(known, key)
   const sealer = new Sealer(dataKey)
-  const hash = createHash('sha256')
-  let size = 0
   yield bytes
   yield sealer.update(report)
-  for await (const piece of capture) {
-    hash.update(piece)
-    size += piece.length
-    yield sealer.update(piece)
-  }
-  if (size !== known.bytes || hash.digest('hex') !== known.sha256) {
-    throw new PcapRingError(
-      'ERR_PCAP_ARCHIVE_CORRUPT',
-      `capture ${known.id} is not what its report says: it was changed since; it is not archived`,
-    )
-  }
+  for await (const piece of checked(known, capture)) yield sealer.update(piece)
   yield sealer.final()
+  await enter()
 }
 
 /** An archived capture that was found whole from the outside: its head is authentic, its size right. */
-export class SealedFile {
+export class SealedFile implements Kept {
   readonly head: Head
   readonly #file: StoredFile
   readonly #opened: OpenedHead
@@ -51,14 +36,13 @@ export class SealedFile {
     this.#where = where
   }
 
-  /** null: there is none. Whoever opens it has to close it. */
-  static async open(store: Store, id: string, keys: KeyRing): Promise<SealedFile | null> {
-    const file = await store.open(id)
-    if (file === null) return null
+  /** Closes the file where it rejects. */
+  static async open(file: StoredFile, id: string, keys: KeyRing, where: string): Promise<SealedFile> {
     try {
-      const where = store.location(id)
-      const bytes = await file.read(0, longestHead)
-      return new SealedFile(file, openHead(bytes, file.size, id, keys, where), where)
+      const opened = openHead(await file.read(0, longestHead), id, keys, where)
+      const { report, bytes } = opened.head
+      expectSize(file.size, opened.size + sealedSize(report + bytes), where)
+      return new SealedFile(file, opened, where)
     } catch (error) {
       await file.close()
       throw error
@@ -69,40 +53,15 @@ export class SealedFile {
     return this.#file.close()
   }
 
-  /** The plain report, JSON. */
   async report(): Promise<string> {
     const pieces: Buffer[] = []
     for await (const piece of this.#plain(0, this.head.report)) pieces.push(piece)
     return Buffer.concat(pieces).toString('utf8')
   }
 
-  /**
-   * The plain capture from `start` to before `end`. The stream closes the file.
-   * @param failed what ended it early, but for whoever destroyed it
-   */
   stream(start: number, end: number, failed?: (error: Error) => void): Readable {
     const { report } = this.head
-    const pieces = this.#plain(report + start, report + end)
-    return new Readable({
-      highWaterMark: chunkSize,
-      read() {
-        pieces.next().then(
-          ({ done, value }) => void this.push(done ? null : value),
-          (error) => {
-            failed?.(error)
-            this.destroy(error)
-          },
-        )
-      },
-      destroy: (error, callback) => {
-        // A read under way ends first.
-        pieces
-          .return(undefined)
-          .catch(() => {})
-          .then(() => this.close())
-          .then(() => callback(error), callback)
-      },
-    })
+    return readableOf(this.#plain(report + start, report + end), chunkSize, () => this.close(), failed)
   }
 
   async *#plain(start: number, end: number): AsyncGenerator<Buffer, void, undefined> {

@@ -1,0 +1,372 @@
+import { randomBytes } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
+
+import type {
+  HeadObjectCommandOutput,
+  ListMultipartUploadsCommandInput,
+  ListMultipartUploadsCommandOutput,
+  PutObjectCommandInput,
+} from '@aws-sdk/client-s3'
+
+import { PcapRingError } from '../../errors.js'
+import { type Bucket, isAbsent, isAnswer } from './bucket.js'
+import { s3, Upload } from './sdk.js'
+
+/** Under which names we leave word with an object. */
+export const metadata = {
+  /** Drawn for each try to make it: whether what is there is what we made. */
+  writer: 'pcap-ring-writer',
+  /** Of a placeholder: the upload that is about to take its place. */
+  upload: 'pcap-ring-upload',
+  /** Of a plain capture: its head, base64. */
+  head: 'pcap-ring-head',
+  retainedUntil: 'pcap-ring-retained-until',
+} as const
+
+/** What is smaller is put in one go. Parts are held in memory, some at a time. */
+const leastPart = 8 * 1024 * 1024
+const partsAtOnce = 3
+const mostParts = 10_000
+
+/** Between all parts being there and their becoming an object there is one request. */
+const placeholderLifeMs = 60_000
+const pollMs = 250
+const abandonedAfterMs = 3_600_000
+
+export interface Content {
+  pieces: AsyncIterable<Uint8Array>
+  size: number
+  metadata: Record<string, string>
+  tagging: string
+  /** Further headers. */
+  fields: Partial<PutObjectCommandInput>
+}
+
+/**
+ * Objects that are made once. One that is put in one go is on the condition that there is none. That condition is not known to every
+ * store where a multipart upload is completed; so an empty object takes the name on the same condition before that, and the upload takes
+ * its place. Whoever finds such a placeholder waits; if it stays, its writer died: the upload is aborted first, so that it never can be
+ * completed, and then the placeholder goes.
+ */
+export class Objects {
+  readonly #bucket: Bucket
+  readonly #onProgress: ((key: string, bytes: number, of: number) => void) | undefined
+  /** Uploads that could not be aborted when they failed. */
+  readonly #left = new Map<string, string>()
+  /** Headers of everything that is put. */
+  readonly #fields: Partial<PutObjectCommandInput>
+
+  constructor(
+    bucket: Bucket,
+    fields: Partial<PutObjectCommandInput>,
+    onProgress?: (key: string, bytes: number, of: number) => void,
+  ) {
+    this.#bucket = bucket
+    this.#fields = fields
+    this.#onProgress = onProgress
+  }
+
+  /**
+   * False: there is one already. What fails leaves nothing.
+   * @returns what the store says of it
+   */
+  async create(
+    key: string,
+    content: Content,
+    signal: AbortSignal | undefined,
+  ): Promise<HeadObjectCommandOutput | false> {
+    await this.#abortLeft()
+    const writer = randomBytes(12).toString('hex')
+    const stop = new AbortController()
+    const stopping = (): void => stop.abort(signal?.reason)
+    signal?.addEventListener('abort', stopping)
+    if (signal?.aborted) stopping()
+    let failure: unknown
+    const failed = (error: unknown): void => {
+      failure ??= error
+      stop.abort(error)
+    }
+    const body = Readable.from(watched(content.pieces, stop.signal, failed))
+    body.on('error', () => {})
+    const underWay = new Set<Promise<unknown>>()
+    const send = async (command: unknown): Promise<unknown> => {
+      const sent = (async () => {
+        if (command instanceof s3.PutObjectCommand) command.input.IfNoneMatch = '*'
+        if (command instanceof s3.CompleteMultipartUploadCommand) {
+          if (!(await this.#take(key, writer, command.input.UploadId as string, stop.signal))) throw taken
+        }
+        return this.#bucket.send(command as never, stop.signal)
+      })()
+      underWay.add(sent)
+      try {
+        return await sent
+      } catch (error) {
+        failed(error)
+        throw error
+      } finally {
+        underWay.delete(sent)
+      }
+    }
+    const upload = new Upload({
+      client: { config: this.#bucket.client.config, send } as never,
+      params: {
+        Bucket: this.#bucket.name,
+        Key: key,
+        Body: body,
+        Metadata: { ...content.metadata, [metadata.writer]: writer },
+        Tagging: content.tagging,
+        ...this.#fields,
+        ...content.fields,
+      },
+      partSize: Math.max(leastPart, Math.ceil(content.size / mostParts)),
+      queueSize: partsAtOnce,
+      // It is aborted below, when no part is under way any more.
+      leavePartsOnError: true,
+    })
+    upload.on('httpUploadProgress', ({ loaded = 0 }) => this.#onProgress?.(key, loaded, content.size))
+    try {
+      await upload.done()
+      return await this.#finished(key, writer, content, upload.uploadId)
+    } catch (error) {
+      failed(error)
+      body.destroy()
+      await Promise.allSettled(underWay)
+      if (upload.uploadId !== undefined) await this.#abort(key, upload.uploadId)
+      return await this.#afterwards(key, writer, content, upload.uploadId, failure)
+    } finally {
+      signal?.removeEventListener('abort', stopping)
+    }
+  }
+
+  async #finished(
+    key: string,
+    writer: string,
+    content: Content,
+    uploadId: string | undefined,
+  ): Promise<HeadObjectCommandOutput> {
+    const there = await this.head(key)
+    if (there?.Metadata?.[metadata.writer] !== writer) throw this.#lost(key)
+    try {
+      if (uploadId !== undefined) await this.#complete(key, there, content)
+      return there
+    } catch (error) {
+      await this.#removeQuietly(key)
+      throw error
+    }
+  }
+
+  /** What a multipart upload was begun with does not reach its object in every store. */
+  async #complete(key: string, there: HeadObjectCommandOutput, content: Content): Promise<void> {
+    const what = { Bucket: this.#bucket.name, Key: key }
+    const TagSet = [...new URLSearchParams(content.tagging)].map(([Key, Value]) => ({ Key, Value }))
+    await this.#bucket.send(new s3.PutObjectTaggingCommand({ ...what, Tagging: { TagSet } }))
+    const { ObjectLockMode: mode, ObjectLockRetainUntilDate: until } = content.fields
+    if (mode !== undefined && there.ObjectLockMode === undefined) await this.lock(key, mode, until)
+    // The placeholder, where the bucket keeps older versions.
+    if (there.VersionId !== undefined) await this.#removeOlder(key, there.VersionId).catch(() => {})
+  }
+
+  async lock(key: string, mode: PutObjectCommandInput['ObjectLockMode'], until: Date | undefined): Promise<void> {
+    const retention = { Mode: mode as 'GOVERNANCE' | 'COMPLIANCE', RetainUntilDate: until }
+    const what = { Bucket: this.#bucket.name, Key: key, Retention: retention, ChecksumAlgorithm: 'CRC32' as const }
+    await this.#bucket.send(new s3.PutObjectRetentionCommand(what))
+  }
+
+  /** It failed as far as we were told. */
+  async #afterwards(
+    key: string,
+    writer: string,
+    content: Content,
+    uploadId: string | undefined,
+    failure: unknown,
+  ): Promise<HeadObjectCommandOutput | false> {
+    const there = await this.head(key).catch(() => null)
+    if (there?.Metadata?.[metadata.writer] === writer) {
+      // It may be there all the same: the answer was lost, or the SDK asked twice.
+      if (there.Metadata[metadata.upload] === undefined) return this.#finished(key, writer, content, uploadId)
+      await this.#removeQuietly(key)
+    }
+    if (failure !== taken && !isAnswer(failure, 409, 412)) throw failure
+    await this.#settled(key)
+    return false
+  }
+
+  #removeQuietly(key: string): Promise<boolean> {
+    return this.remove(key).catch(() => false)
+  }
+
+  #lost(key: string): PcapRingError {
+    return new PcapRingError(
+      'ERR_PCAP_ARCHIVE_UNAVAILABLE',
+      `s3://${this.#bucket.name}/${key} is not there, or is another one, right after it was stored; see who else writes to this bucket`,
+    )
+  }
+
+  /** A placeholder for the upload. False: something is there. */
+  async #take(key: string, writer: string, uploadId: string, signal: AbortSignal): Promise<boolean> {
+    const Metadata = { [metadata.writer]: writer, [metadata.upload]: uploadId }
+    for (;;) {
+      try {
+        const what = {
+          Bucket: this.#bucket.name,
+          Key: key,
+          Body: new Uint8Array(),
+          ContentLength: 0,
+          IfNoneMatch: '*',
+          Metadata,
+          ...this.#fields,
+        }
+        await this.#bucket.send(new s3.PutObjectCommand(what), signal)
+        return true
+      } catch (error) {
+        if (!isAnswer(error, 409, 412)) throw error
+      }
+      const there = await this.head(key)
+      if (there?.Metadata?.[metadata.writer] === writer) return true
+      if (await this.#settled(key, signal)) return false
+    }
+  }
+
+  /** Waits until there is no placeholder. Whether there is a capture. */
+  async #settled(key: string, signal?: AbortSignal): Promise<boolean> {
+    let seen: string | undefined
+    let since = 0
+    for (;;) {
+      const there = await this.head(key)
+      if (there === null) return false
+      const uploadId = there.Metadata?.[metadata.upload]
+      if (uploadId === undefined) return true
+      if (uploadId !== seen) {
+        seen = uploadId
+        since = performance.now()
+      } else if (performance.now() - since > placeholderLifeMs) await this.#clear(key, uploadId)
+      await delay(pollMs, undefined, { signal })
+    }
+  }
+
+  /** Takes a placeholder away whose writer died, once its upload can be completed no more. */
+  async #clear(key: string, uploadId: string): Promise<void> {
+    if (!(await this.#abort(key, uploadId))) {
+      const where = `s3://${this.#bucket.name}/${key}`
+      throw new PcapRingError(
+        'ERR_PCAP_ARCHIVE_UNAVAILABLE',
+        `an upload to ${where} was left behind and cannot be aborted; see that the credentials allow it`,
+      )
+    }
+    const there = await this.head(key)
+    if (there?.Metadata?.[metadata.upload] === uploadId) await this.remove(key)
+  }
+
+  /** Whether there is no such upload any more. A part that was under way may make it necessary to ask again. */
+  async #abort(key: string, uploadId: string): Promise<boolean> {
+    const what = { Bucket: this.#bucket.name, Key: key, UploadId: uploadId }
+    try {
+      for (;;) {
+        await this.#bucket.send(new s3.AbortMultipartUploadCommand(what))
+        await this.#bucket.send(new s3.ListPartsCommand({ ...what, MaxParts: 1 }))
+        await delay(pollMs)
+      }
+    } catch (error) {
+      const gone = isAbsent(error)
+      if (gone) this.#left.delete(uploadId)
+      else this.#left.set(uploadId, key)
+      return gone
+    }
+  }
+
+  async #abortLeft(): Promise<void> {
+    for (const [uploadId, key] of this.#left) await this.#clear(key, uploadId).catch(() => {})
+  }
+
+  /** null: there is none. */
+  async head(key: string): Promise<HeadObjectCommandOutput | null> {
+    try {
+      return await this.#bucket.send(new s3.HeadObjectCommand({ Bucket: this.#bucket.name, Key: key }))
+    } catch (error) {
+      if (isAbsent(error)) return null
+      throw error
+    }
+  }
+
+  /** In all its versions: else an older one came to light. False: there was none. */
+  async remove(key: string): Promise<boolean> {
+    for (let removed = false; ; removed = true) {
+      const there = await this.head(key)
+      if (there === null) return removed
+      const { VersionId, ObjectLockRetainUntilDate: until } = there
+      try {
+        await this.#bucket.send(new s3.DeleteObjectCommand({ Bucket: this.#bucket.name, Key: key, VersionId }))
+      } catch (cause) {
+        if (!isAnswer(cause, 403) || until === undefined || until.getTime() < Date.now()) throw cause
+        const where = `s3://${this.#bucket.name}/${key}`
+        const message = `${where} is locked in its bucket until ${until.toISOString()}, and cannot be removed before`
+        throw new PcapRingError('ERR_PCAP_ARCHIVE_UNAVAILABLE', message, { cause })
+      }
+    }
+  }
+
+  async #removeOlder(key: string, newest: string): Promise<void> {
+    const list = new s3.ListObjectVersionsCommand({ Bucket: this.#bucket.name, Prefix: key })
+    const { Versions = [] } = await this.#bucket.send(list)
+    for (const { Key, VersionId, Size } of Versions) {
+      if (Key !== key || VersionId === newest || Size !== 0) continue
+      await this.#bucket.send(new s3.DeleteObjectCommand({ Bucket: this.#bucket.name, Key, VersionId }))
+    }
+  }
+
+  async *list(prefix: string): AsyncGenerator<{ key: string; size: number; modified: Date }> {
+    let ContinuationToken: string | undefined
+    do {
+      const page = await this.#bucket.send(
+        new s3.ListObjectsV2Command({ Bucket: this.#bucket.name, Prefix: prefix, ContinuationToken }),
+      )
+      for (const { Key = '', Size = 0, LastModified = new Date() } of page.Contents ?? []) {
+        yield { key: Key, size: Size, modified: LastModified }
+      }
+      ContinuationToken = page.IsTruncated ? page.NextContinuationToken : undefined
+    } while (ContinuationToken !== undefined)
+  }
+
+  /** Uploads and placeholders that nobody has gone on with for an hour, and what this process could not abort itself. */
+  async tidy(prefix: string): Promise<void> {
+    await this.#abortLeft()
+    const before = Date.now() - abandonedAfterMs
+    for await (const { key, size, modified } of this.list(prefix)) {
+      if (size > 0 || modified.getTime() > before) continue
+      const uploadId = (await this.head(key))?.Metadata?.[metadata.upload]
+      if (uploadId !== undefined) await this.#clear(key, uploadId)
+    }
+    let next: Pick<ListMultipartUploadsCommandInput, 'KeyMarker' | 'UploadIdMarker'> | null = {}
+    while (next !== null) {
+      const list = new s3.ListMultipartUploadsCommand({ Bucket: this.#bucket.name, Prefix: prefix, ...next })
+      const page: ListMultipartUploadsCommandOutput = await this.#bucket.send(list)
+      for (const { Key = '', UploadId = '', Initiated } of page.Uploads ?? []) {
+        if ((Initiated?.getTime() ?? Number.POSITIVE_INFINITY) < before) await this.#abort(Key, UploadId)
+      }
+      const { NextKeyMarker: KeyMarker, NextUploadIdMarker: UploadIdMarker } = page
+      next = page.IsTruncated && KeyMarker !== undefined ? { KeyMarker, UploadIdMarker } : null
+    }
+  }
+}
+
+/** Something has the name. */
+const taken = new Error('taken')
+
+/** The pieces; what ends them early is known before the SDK has made something else of it. */
+async function* watched(
+  pieces: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+  failed: (error: unknown) => void,
+): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const piece of pieces) {
+      signal.throwIfAborted()
+      yield piece
+    }
+    signal.throwIfAborted()
+  } catch (error) {
+    failed(error)
+    throw error
+  }
+}

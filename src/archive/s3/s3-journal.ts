@@ -1,0 +1,115 @@
+import { randomBytes } from 'node:crypto'
+
+import type { PutObjectCommandInput } from '@aws-sdk/client-s3'
+
+import type { Journal } from '../audit-trail.js'
+import { type Bucket, isAbsent, isAnswer } from './bucket.js'
+import { metadata } from './objects.js'
+import { s3 } from './sdk.js'
+
+const digits = 15
+const pattern = /(\d{15})\.jsonl$/
+/** More than any store lists at once. */
+const pageSize = 1_000
+const attempts = 5
+
+/** An object for each batch, put on the condition that there is none of its name. */
+export class S3Journal implements Journal {
+  readonly location: string
+  readonly #bucket: Bucket
+  readonly #prefix: string
+  readonly #fields: () => Promise<Partial<PutObjectCommandInput>>
+
+  /** @param fields further headers of an entry that is put now */
+  constructor(bucket: Bucket, prefix: string, fields: () => Promise<Partial<PutObjectCommandInput>>) {
+    this.#bucket = bucket
+    this.#prefix = prefix
+    this.#fields = fields
+    this.location = `s3://${bucket.name}/${prefix}`
+  }
+
+  #key(batch: number): string {
+    return `${this.#prefix}${String(batch).padStart(digits, '0')}.jsonl`
+  }
+
+  /** Those behind a batch, as many as the store lists at once. */
+  async #after(batch: number, atMost: number): Promise<{ batches: number[]; more: boolean }> {
+    const { Contents = [], IsTruncated = false } = await this.#bucket.send(
+      new s3.ListObjectsV2Command({
+        Bucket: this.#bucket.name,
+        Prefix: this.#prefix,
+        StartAfter: this.#key(batch),
+        MaxKeys: atMost,
+      }),
+    )
+    return { batches: Contents.flatMap(({ Key = '' }) => pattern.exec(Key)?.[1] ?? []).map(Number), more: IsTruncated }
+  }
+
+  async batches(): Promise<number[]> {
+    const all: number[] = []
+    for (;;) {
+      const { batches, more } = await this.#after(all.at(-1) ?? 0, pageSize)
+      all.push(...batches)
+      if (!more || batches.length === 0) return all
+    }
+  }
+
+  /** By doubling and halving, as no store lists from its end. */
+  async newest(): Promise<number | null> {
+    let { batches, more } = await this.#after(0, pageSize)
+    let newest = batches.at(-1) ?? null
+    let none = Number.POSITIVE_INFINITY
+    while (more && newest !== null && newest + 1 < none) {
+      const middle = none === Number.POSITIVE_INFINITY ? newest * 2 : Math.floor((newest + none - 1) / 2)
+      ;({ batches, more } = await this.#after(middle, pageSize))
+      newest = batches.at(-1) ?? newest
+      if (batches.length > 0) continue
+      none = middle + 1
+      more = true
+    }
+    return newest
+  }
+
+  async read(batch: number): Promise<string | null> {
+    try {
+      const command = new s3.GetObjectCommand({ Bucket: this.#bucket.name, Key: this.#key(batch) })
+      const { Body } = await this.#bucket.send(command)
+      return (await Body?.transformToString('utf8')) ?? ''
+    } catch (error) {
+      if (isAbsent(error)) return null
+      throw error
+    }
+  }
+
+  async create(batch: number, text: string): Promise<boolean> {
+    const writer = randomBytes(12).toString('hex')
+    const Key = this.#key(batch)
+    const command = new s3.PutObjectCommand({
+      Bucket: this.#bucket.name,
+      Key,
+      Body: Buffer.from(text),
+      ContentType: 'application/jsonl',
+      IfNoneMatch: '*',
+      Metadata: { [metadata.writer]: writer },
+      ...(await this.#fields()),
+    })
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#bucket.send(command)
+        return true
+      } catch (error) {
+        // Two at once: the store has not decided which.
+        if (isAnswer(error, 409) && attempt < attempts) continue
+        if (!isAnswer(error, 412)) throw error
+        // The SDK may have tried twice, and its first try have gone through.
+        const there = await this.#bucket.send(new s3.HeadObjectCommand({ Bucket: this.#bucket.name, Key }))
+        return there.Metadata?.[metadata.writer] === writer
+      }
+    }
+  }
+
+  /** An object is there whole, or not at all. */
+  async abandoned(): ReturnType<Journal['abandoned']> {
+    return { found: [], more: false }
+  }
+}

@@ -1,0 +1,51 @@
+import type { Readable } from 'node:stream'
+
+import type { Head } from './envelope.js'
+import type { ArchiveKey, KeyRing } from './keys.js'
+
+export type Known = Omit<Head, 'version' | 'key'>
+
+/** What is to be kept. */
+export interface Incoming {
+  known: Known
+  /** That it is kept under. */
+  key: ArchiveKey
+  report: Uint8Array
+  capture: AsyncIterable<Uint8Array>
+  /** Enters it in the trail. Called once, as the last thing before the capture can be found. */
+  enter(): Promise<void>
+}
+
+/** A capture that is kept. Its head is authentic, its size right. */
+export interface Kept {
+  readonly head: Head
+  /** The plain report, JSON. */
+  report(): Promise<string>
+  /**
+   * The plain capture from `start` to before `end`. The stream closes it.
+   * @param failed what ended it early, but for whoever destroyed it
+   */
+  stream(start: number, end: number, failed?: (error: Error) => void): Readable
+  /** A link to the store itself, where that holds plain captures. */
+  presign?(lifeMs: number): Promise<{ url: string; expiresMs: number }>
+  close(): Promise<void>
+}
+
+/** Captures under their ids, in whatever form. */
+export interface Vault {
+  /** False: there is one of this id already. What fails leaves nothing. */
+  create(incoming: Incoming, signal: AbortSignal | undefined): Promise<boolean>
+  /** null: there is none. Whoever opens it has to close it. */
+  open(id: string, keys: KeyRing): Promise<Kept | null>
+  /** Whether there is one, damaged or not. */
+  has(id: string): Promise<boolean>
+  ids(): AsyncIterable<string>
+  /** False: there is none. */
+  remove(id: string): Promise<boolean>
+  /** What others call it: a path, a URL. */
+  location(id: string): string
+  /** Clears away what writers that died left behind. */
+  tidy(): Promise<void>
+  /** Whether what it keeps from now on has links of the store's own. */
+  readonly presigns: boolean
+}
