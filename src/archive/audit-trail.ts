@@ -77,6 +77,7 @@ export class ChainedTrail implements AuditTrail {
   #tidied = false
   #waiting: { deed: Deed; entered(): void; failed(error: unknown): void }[] = []
   #turn: Promise<unknown> = Promise.resolve()
+  #nextCheck: Promise<void> | null = null
 
   /** @param now ms since 1970 */
   constructor(journal: Journal, keys: KeyRing, now: () => number) {
@@ -86,8 +87,13 @@ export class ChainedTrail implements AuditTrail {
   }
 
   /** That a key fits. */
-  async check(): Promise<void> {
-    await this.#inTurn(() => this.#catchUp())
+  check(): Promise<void> {
+    // One that has not begun yet sees all that this one would.
+    this.#nextCheck ??= this.#inTurn(() => {
+      this.#nextCheck = null
+      return this.#catchUp()
+    })
+    return this.#nextCheck
   }
 
   /** The newest entry's time, or null: nothing here happens before it. */

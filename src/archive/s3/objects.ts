@@ -43,6 +43,9 @@ export interface Content {
   fields: Partial<PutObjectCommandInput>
 }
 
+/** What the store says of an object. */
+export type Made = Pick<HeadObjectCommandOutput, 'ServerSideEncryption' | 'SSEKMSKeyId'>
+
 /**
  * Objects that are made once. One that is put in one go is on the condition that there is none. That condition is not known to every
  * store where a multipart upload is completed; so an empty object takes the name on the same condition before that, and the upload takes
@@ -71,11 +74,7 @@ export class Objects {
    * False: there is one already. What fails leaves nothing.
    * @returns what the store says of it
    */
-  async create(
-    key: string,
-    content: Content,
-    signal: AbortSignal | undefined,
-  ): Promise<HeadObjectCommandOutput | false> {
+  async create(key: string, content: Content, signal: AbortSignal | undefined): Promise<Made | false> {
     await this.#abortLeft()
     const writer = randomBytes(12).toString('hex')
     const stop = new AbortController()
@@ -126,7 +125,8 @@ export class Objects {
     })
     upload.on('httpUploadProgress', ({ loaded = 0 }) => this.#onProgress?.(key, loaded, content.size))
     try {
-      await upload.done()
+      const answer = await upload.done()
+      if (upload.uploadId === undefined) return answer
       return await this.#finished(key, writer, content, upload.uploadId)
     } catch (error) {
       failed(error)
@@ -180,7 +180,7 @@ export class Objects {
     content: Content,
     uploadId: string | undefined,
     failure: unknown,
-  ): Promise<HeadObjectCommandOutput | false> {
+  ): Promise<Made | false> {
     const there = await this.head(key).catch(() => null)
     if (there?.Metadata?.[metadata.writer] === writer) {
       // It may be there all the same: the answer was lost, or the SDK asked twice.

@@ -1,0 +1,51 @@
+// A real S3 server for the tests of one file, and clients of it.
+
+import { CreateBucketCommand, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
+
+import { repository } from './host.js'
+
+interface Teardown {
+  teardown(fn: () => unknown): void
+}
+
+/** As scripts/rgw.cjs starts one. */
+export interface Gateway {
+  endpoint: string
+  credentials: { accessKeyId: string; secretAccessKey: string }
+  /** The id of a key that its key service has. */
+  kmsKey: string
+  pause(): Promise<void>
+  resume(): Promise<void>
+  bytesAtRest(bucket: string, key: string): Promise<Buffer[]>
+  stop(): Promise<void>
+}
+
+const script = require(`${repository}/scripts/rgw.cjs`) as {
+  startRgw(): Promise<Gateway>
+  whyNot(): string | null
+}
+
+/** Why there can be no server here; false: there can. */
+export const rgwSkip: string | false = script.whyNot() ?? false
+
+export async function startGateway(t: Teardown): Promise<Gateway> {
+  const gateway = await script.startRgw()
+  t.teardown(() => gateway.stop())
+  return gateway
+}
+
+export function clientOf(t: Teardown, gateway: Gateway, options: S3ClientConfig = {}): S3Client {
+  const { endpoint, credentials } = gateway
+  const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true, credentials, ...options })
+  t.teardown(() => client.destroy())
+  return client
+}
+
+let buckets = 0
+
+/** A new bucket. It goes with the server. */
+export async function bucketOf(client: S3Client, { locked = false } = {}): Promise<string> {
+  const Bucket = `bucket-${process.pid}-${++buckets}`
+  await client.send(new CreateBucketCommand({ Bucket, ObjectLockEnabledForBucket: locked }))
+  return Bucket
+}
