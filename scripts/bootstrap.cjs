@@ -77,6 +77,7 @@ const testTools = [
   { name: 'tcpdump', package: 'tcpdump', present: () => inPath('tcpdump') },
   { name: 'tshark', package: 'tshark', present: () => inPath('tshark') },
   { name: 'ip', package: 'iproute2', present: () => inPath('ip') },
+  { name: 'ethtool', package: 'ethtool', present: () => inPath('ethtool') },
   { name: 'sysctl', package: 'procps', present: () => inPath('sysctl') },
   { name: 'setpriv', package: 'util-linux', present: () => inPath('setpriv') && inPath('unshare') },
 ]

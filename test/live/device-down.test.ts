@@ -3,6 +3,7 @@
 import { type Test, test } from 'tap'
 
 import type { IncidentReport, PcapRing } from '../../src/index.js'
+import { census, sameAsBefore } from '../support/census.js'
 import { jumps, nsOf, readEvidence, sizes } from '../support/evidence.js'
 import { Host } from '../support/host.js'
 import {
@@ -12,6 +13,7 @@ import {
   makePair,
   type Namespace,
   noNamespaces,
+  noTool,
   type Pair,
   removeDevice,
   sh,
@@ -64,6 +66,20 @@ const load = (host: Host): Promise<number> =>
     return (user + system) / (Number(process.hrtime.bigint() - start) / 1_000)
   })
 
+/** Share of a core that the capture thread takes over so many intervals. */
+const threadLoad = (host: Host, intervals: number): Promise<number> =>
+  host.call<State, number, number>(async ({ require, state, untilStats }, left) => {
+    const { readdirSync, readFileSync } = require('node:fs') as typeof import('node:fs')
+    const thread = readdirSync('/proc/self/task').find(
+      (task) => readFileSync(`/proc/self/task/${task}/comm`, 'utf8').trim() === 'pcap-ring',
+    )
+    const used = (): number => Number(readFileSync(`/proc/self/task/${thread}/schedstat`, 'utf8').split(' ')[0])
+    const [ran, start] = [used(), process.hrtime.bigint()]
+    let counted = 0
+    await untilStats(state.ring, () => ++counted === left)
+    return (used() - ran) / Number(process.hrtime.bigint() - start)
+  }, intervals)
+
 const freeze = (host: Host): Promise<IncidentReport> =>
   host.call<State, IncidentReport>(({ state }) => state.ring.freeze({ resolution: { packets: 0 } }).resolve())
 
@@ -105,6 +121,7 @@ for (const [way, { code, away, back }] of Object.entries(ways)) {
   test(`${way}, and back`, { skip }, async (t) => {
     const pair = makePair(t)
     const host = await startHost(t, pair)
+    const before = await census(host)
     await host.call<State, unknown>(({ state }) => state.ring.freeze({ id: 'open' }).flushed)
     await send(t, pair.there, { count: 400, pps: 4_000 }).sent
     // At once: the newest frames are still in the kernel's buffer.
@@ -126,10 +143,9 @@ for (const [way, { code, away, back }] of Object.entries(ways)) {
 
     const open = await host.call<State, IncidentReport>(async ({ state }) => {
       const [incident] = state.ring.incidents
-      const report = (await incident?.resolve()) as IncidentReport
-      await state.ring.close()
-      return report
+      return (await incident?.resolve()) as IncidentReport
     })
+    await sameAsBefore(t, host, before)
     t.same(sizes(open), { attack: 700 })
     t.same(jumps(readEvidence(open).frames), [])
     t.equal(open.statistics.packets, 700)
@@ -146,6 +162,19 @@ for (const [way, { code, away, back }] of Object.entries(ways)) {
       )
     }
     t.same(await host.call<State, string[]>(({ state }) => state.events), [`down ${code}`, 'up'])
+    await finish(host)
+  })
+
+  test(`${way}: next to nothing is spent on waiting`, { skip }, async (t) => {
+    const pair = makePair(t)
+    const host = await startHost(t, pair, { statsInterval: 250 })
+    away(pair, t)
+    await events(host, 1)
+    const share = await threadLoad(host, 12)
+    t.comment(`${(100 * share).toFixed(4)} % of a core`)
+    // A tenth of a percent is aimed at; threefold.
+    t.ok(share < 0.003, `${(100 * share).toFixed(4)} % of a core`)
+    await finish(host)
   })
 
   test(`${way}, again and again`, { skip }, async (t) => {
@@ -291,6 +320,24 @@ test('larger packets than before are no matter of the device', { skip }, async (
   t.same(wrong, [])
   t.same(numbers(report), range(0, 200))
   t.equal(frames.at(-1)?.len, 4_000)
+  t.same(await host.call<State, string[]>(({ state }) => state.events), [])
+  await finish(host)
+})
+
+test('offloads that change are no matter of the device', { skip: skip || noTool('ethtool') }, async (t) => {
+  const pair = makePair(t)
+  const host = await startHost(t, pair)
+  await send(t, pair.there, { count: 100 }).sent
+  let first = 100
+  for (const change of ['off', 'on']) {
+    for (const feature of ['gro', 'tso', 'gso', 'tx', 'rx']) {
+      sh('ip', 'netns', 'exec', pair.here.name, 'ethtool', '-K', pair.here.device, feature, change)
+    }
+    await send(t, pair.there, { count: 100, first }).sent
+    first += 100
+  }
+  const report = await freeze(host)
+  t.same([readEvidence(report).wrong, numbers(report)], [[], range(0, 300)])
   t.same(await host.call<State, string[]>(({ state }) => state.events), [])
   await finish(host)
 })

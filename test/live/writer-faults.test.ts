@@ -4,10 +4,10 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { isDeepStrictEqual } from 'node:util'
 import { type Test, test } from 'tap'
 
 import type { Incident, IncidentReport, PcapRing } from '../../src/index.js'
+import { census, sameAsBefore } from '../support/census.js'
 import { jumps, readEvidence } from '../support/evidence.js'
 import { type Fault, makeFaultyDisk, noFaultyDisk } from '../support/faulty-disk.js'
 import { Host } from '../support/host.js'
@@ -140,29 +140,6 @@ const goesOn = (host: Host): Promise<unknown> =>
     const { packets } = state.ring.stats().total
     await untilStats(state.ring, ({ total }) => total.packets > packets + 100)
   })
-
-const census = (host: Host): Promise<{ descriptors: string[]; threads: string[] }> =>
-  host.call(async ({ require, restingThreads }) => {
-    const { readdirSync, readlinkSync } = require('node:fs') as typeof import('node:fs')
-    const descriptors = readdirSync('/proc/self/fd').flatMap((fd) => {
-      try {
-        return [readlinkSync(`/proc/self/fd/${fd}`).replace(/\d+/g, 'N')]
-      } catch {
-        return [] // the one that this was read through
-      }
-    })
-    return { descriptors: descriptors.sort(), threads: (await restingThreads()).sort() }
-  })
-
-/** The census once it is the same: the writer closes what an incident had open just behind its end. */
-async function sameAsBefore(t: Test, host: Host, before: object): Promise<void> {
-  let now = await census(host)
-  for (let tries = 0; tries < 40 && !isDeepStrictEqual(now, before); ++tries) {
-    await new Promise((resolve) => setTimeout(resolve, 50))
-    now = await census(host)
-  }
-  t.same(now, before, 'nothing is left')
-}
 
 /** An incident that nothing befalls. */
 async function isFine(t: Test, host: Host, name: string): Promise<void> {

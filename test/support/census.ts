@@ -1,0 +1,35 @@
+// What a host's process has open and runs: the same before something befell it and after.
+
+import { isDeepStrictEqual } from 'node:util'
+import type { Test } from 'tap'
+
+import type { Host } from './host.js'
+
+export interface Census {
+  /** What each descriptor leads to, without numbers. */
+  descriptors: string[]
+  threads: string[]
+}
+
+export const census = (host: Host): Promise<Census> =>
+  host.call(async ({ require, restingThreads }) => {
+    const { readdirSync, readlinkSync } = require('node:fs') as typeof import('node:fs')
+    const descriptors = readdirSync('/proc/self/fd').flatMap((fd) => {
+      try {
+        return [readlinkSync(`/proc/self/fd/${fd}`).replace(/\d+/g, 'N')]
+      } catch {
+        return [] // the one that this was read through
+      }
+    })
+    return { descriptors: descriptors.sort(), threads: (await restingThreads()).sort() }
+  })
+
+/** The census once it is the same: the writer closes what an incident had open just behind its end. */
+export async function sameAsBefore(t: Test, host: Host, before: Census): Promise<void> {
+  let now = await census(host)
+  for (let tries = 0; tries < 40 && !isDeepStrictEqual(now, before); ++tries) {
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    now = await census(host)
+  }
+  t.same(now, before, 'nothing is left')
+}
