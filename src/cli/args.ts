@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 
 import { parseDuration } from '../time.js'
 import type { CaptureFormat } from '../types.js'
+import { columns, wrapped } from './help.js'
 
 /** Wrong usage: one line that says what to write instead. Exit status 2. */
 export class UsageError extends Error {
@@ -225,17 +226,21 @@ const archiveNames = `archive ${Object.keys(commands)
   .join(', ')}`
 const isCommand = (word: string): word is keyof typeof commands => Object.hasOwn(commands, word)
 
+/** Every command; those of the archive are two words. */
+export const everyCommand = Object.keys(commands) as readonly (keyof typeof commands)[]
+
 /** @throws {UsageError} */
 export function parseCommandLine(argv: readonly string[]): Args {
   const [first, second = '', ...others] = argv
-  // Those of the archive are two words.
   const two = first === 'archive' && isCommand(`archive ${second}`)
   const word = two ? `archive ${second}` : first
   const rest = two ? others : argv.slice(1)
   if (word === undefined) throw new UsageError(`name a command: ${commandNames}; or pcap-ring --help`)
   if (word === '--help' || word === '-h' || word === 'help') {
     const topic = [rest.slice(0, 2).join(' '), rest[0] ?? ''].find(isCommand)
-    return { command: 'help', text: topic === undefined ? help() : commandHelp(topic) }
+    if (topic !== undefined) return { command: 'help', text: commandHelp(topic) }
+    if (rest[0] === undefined || rest[0] === 'archive') return { command: 'help', text: help() }
+    throw new UsageError(`${quote(rest[0])} is no command; write pcap-ring help and one of: ${commandNames}`)
   }
   if (word === '--version' || word === '-V') return { command: 'version' }
   if (word === 'archive') {
@@ -260,7 +265,7 @@ export function parseCommandLine(argv: readonly string[]): Args {
     case 'watch':
       return {
         command: word,
-        device: positional,
+        device: device(positional),
         keep: keep(values.keep),
         ...record,
         ...judgedBy(values),
@@ -277,7 +282,7 @@ export function parseCommandLine(argv: readonly string[]): Args {
     case 'capture':
       return {
         command: word,
-        device: positional,
+        device: device(positional),
         ...record,
         duration: positiveDuration('--duration', values.duration ?? '30s'),
         packets: wholeNumber('--packets', values.packets ?? '10000'),
@@ -293,27 +298,42 @@ export function parseCommandLine(argv: readonly string[]): Args {
       if (values['base-url'] === undefined) {
         throw new UsageError('sign needs to know where the archive is served; write --base-url https://HOST/captures')
       }
-      const expires = positiveDuration('--expires', values.expires ?? '15m')
-      return { command: word, ...kept(values, json), id: positional as string, expires }
+      const expires = durationFrom('--expires', values.expires ?? '15m', ['1s', '7d'], '15m')
+      return { command: word, ...kept(values, json), id: captureId(positional), expires }
     }
     case 'archive get':
-      return { command: word, ...kept(values, json), id: positional as string, file: another as string }
+      return { command: word, ...kept(values, json), id: captureId(positional), file: another as string }
     case 'archive copy': {
-      const retention = positiveDuration('--retention', values.retention ?? '7d')
-      return { command: word, ...kept(values, json), id: positional as string, to: another as string, retention }
+      return {
+        command: word,
+        ...kept(values, json),
+        id: captureId(positional),
+        to: another as string,
+        retention: retention(values),
+      }
     }
     case 'archive verify':
       return { command: word, ...kept(values, json), since: values.since }
   }
 }
 
-const kept = ({ archive = 'archive', keys, actor, 'base-url': baseUrl }: Values, json: boolean): KeptArgs => ({
-  archive,
-  keys,
-  actor,
-  baseUrl,
-  json,
-})
+const kept = ({ archive = 'archive', keys, actor, 'base-url': baseUrl }: Values, json: boolean): KeptArgs => {
+  if (baseUrl !== undefined && !/^https?:\/\/[^/]/.test(baseUrl)) {
+    throw new UsageError(`--base-url cannot be ${quote(baseUrl)}; write --base-url https://HOST/captures`)
+  }
+  return { archive, keys, actor, baseUrl, json }
+}
+
+/** As the ring judges it; only that there the option has another name. */
+function device(name: string | undefined): string | undefined {
+  if (name !== 'any') return name
+  throw new UsageError('"any" is no one device; write the name of one, which pcap-ring devices lists')
+}
+
+function captureId(id: string | undefined): string {
+  if (id !== undefined && /^(?!\.)[A-Za-z0-9._-]{1,64}$/.test(id)) return id
+  throw new UsageError(`${quote(`${id}`)} is no capture's id; write one that pcap-ring archive list shows`)
+}
 
 type Values = Record<string, string | undefined>
 
@@ -375,14 +395,8 @@ function judgedBy({ pps, bps, baseline }: Values): Pick<WatchedArgs, 'pps' | 'bp
   return {
     pps: pps === undefined ? undefined : rateNumber('--pps', pps, '50000 or 50k'),
     bps: bps === undefined ? undefined : rateNumber('--bps', bps, '1000000000 or 1G'),
-    baseline: length === undefined ? null : baselineLength(length),
+    baseline: length === undefined ? null : durationFrom('--baseline', length, ['10s', '1d'], '5m'),
   }
-}
-
-function baselineLength(text: string): number {
-  const ms = positiveDuration('--baseline', text)
-  if (ms >= 10_000 && ms <= 86_400_000) return ms
-  throw new UsageError(`--baseline must be 10s to 1d, not ${quote(text)}; write --baseline 5m`)
 }
 
 function rateNumber(option: string, text: string, example: string): number {
@@ -403,17 +417,27 @@ function wholeNumber(option: string, text: string): number {
   return value
 }
 
-function archive({ archive: directory, keys, retention }: Values): RecordArgs['archive'] {
-  if (directory !== undefined) return { directory, keys, retention: positiveDuration('--retention', retention ?? '7d') }
-  if (keys === undefined && retention === undefined) return undefined
+function archive(values: Values): RecordArgs['archive'] {
+  const { archive: directory, keys } = values
+  if (directory !== undefined) return { directory, keys, retention: retention(values) }
+  if (keys === undefined && values.retention === undefined) return undefined
   throw new UsageError(`${keys === undefined ? '--retention' : '--keys'} is for an archive; write --archive DIR, too`)
 }
+
+const retention = ({ retention: text = '7d' }: Values): number =>
+  durationFrom('--retention', text, ['1d', '365d'], '7d')
 
 function keep(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   const ms = positiveDuration('--keep', text)
   if (ms < 1_000) throw new UsageError(`--keep must be a second or more, not ${quote(text)}; write --keep 7d`)
   return ms
+}
+
+function durationFrom(option: string, text: string, [least, most]: [string, string], example: string): number {
+  const ms = positiveDuration(option, text)
+  if (ms >= parseDuration(least, option) && ms <= parseDuration(most, option)) return ms
+  throw new UsageError(`${option} must be ${least} to ${most}, not ${quote(text)}; write ${option} ${example}`)
 }
 
 function positiveDuration(option: string, text: string): number {
@@ -448,14 +472,14 @@ function usageOf(name: keyof typeof commands): string {
 }
 
 function help(): string {
-  const names = Object.keys(commands) as (keyof typeof commands)[]
   return [
     'Usage: pcap-ring COMMAND [options]',
     '',
-    ...names.map((name) => `  ${usageOf(name).padEnd(27)} ${commands[name].summary}`),
-    '',
-    '  pcap-ring COMMAND --help    the options of a command',
-    '  pcap-ring --version',
+    ...columns([
+      ...everyCommand.map((name) => [usageOf(name), commands[name].summary] as const),
+      ['pcap-ring COMMAND --help', 'the options of a command'],
+      ['pcap-ring --version', 'which this is'],
+    ]),
     '',
     'Exit status: 0 done, 1 failed, 2 wrong usage.',
     '',
@@ -468,18 +492,21 @@ function commandHelp(name: keyof typeof commands): string {
     'pps' in options
       ? [
           '',
-          'Without --pps, --bps and --baseline: by a baseline of 5m. It has to last for',
-          '300 ms; the incident ends when traffic has stayed below three quarters of all',
-          'that it is judged by for 10 s.',
+          ...wrapped(
+            'Without --pps, --bps and --baseline: by a baseline of 5m. It has to last for 300 ms; the incident ends when traffic has stayed below three quarters of all that it is judged by for 10 s.',
+          ),
         ]
       : []
   return [
     `Usage: ${usageOf(name)} [options]`,
     '',
-    `${summary[0]?.toUpperCase()}${summary.slice(1)}.`,
+    ...wrapped(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`),
     '',
-    ...Object.entries(options).map(
-      ([option, { value, help }]) => `  ${`--${option}${value === undefined ? '' : ` ${value}`}`.padEnd(20)} ${help}`,
+    ...columns(
+      Object.entries(options).map(([option, { value, help }]) => [
+        `--${option}${value === undefined ? '' : ` ${value}`}`,
+        help,
+      ]),
     ),
     ...threshold,
     '',

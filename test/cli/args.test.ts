@@ -149,6 +149,20 @@ test('wrong usage is one line that says what to write', (t) => {
     [['archive', 'sign', 'a'], /write --base-url https/],
     [['archive', 'list', 'a'], /one argument too many/],
     [['archive', 'sign', 'a', '--base-url', 'http://x', '--expires', 'soon'], /--expires must be a duration/],
+    [
+      ['archive', 'sign', 'a', '--base-url', 'http://x', '--expires', '8d'],
+      /--expires must be 1s to 7d, not "8d"; write --expires 15m/,
+    ],
+    [['archive', 'sign', 'a', '--base-url', 'x'], /--base-url cannot be "x"; write --base-url https:/],
+    [['archive', 'get', '../a', 'f'], /"..\/a" is no capture's id; write one that pcap-ring archive list shows/],
+    [
+      ['archive', 'copy', 'a', 'd', '--retention', '1h'],
+      /--retention must be 1d to 365d, not "1h"; write --retention 7d/,
+    ],
+    [['watch', '--archive', 'a', '--retention', '366d'], /--retention must be 1d to 365d/],
+    [['watch', 'any'], /"any" is no one device; write the name of one/],
+    [['capture', 'any'], /"any" is no one device/],
+    [['help', 'wach'], /"wach" is no command; write pcap-ring help and one of: watch/],
     [['watch', '--pps', '1', '--keys', 'f'], /--keys is for an archive; write --archive DIR, too/],
     [['bad\nname'], /"bad\\nname" is no command/],
   ]
