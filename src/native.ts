@@ -83,9 +83,19 @@ export interface NativeRing {
   join(): void
 }
 
+/** What the kernel and libpcap tell; null: nothing. */
+export interface HostFacts {
+  libpcap: string
+  clock: { synchronised: boolean | null; maxErrorUs: number | null }
+  offloads: Record<'gro' | 'lro' | 'tso' | 'gso', boolean | null>
+}
+
 export interface Addon {
   Ring: new (config: NativeConfig, listener: NativeListener) => NativeRing
   devices(): Device[]
+  host(device: string): HostFacts
+  /** `pps` 0: as many as go. */
+  sendToLoopback(ms: number, pps: number, done: (error: Error | null, sent: number, tookMs: number) => void): void
 }
 
 let addon: Addon | undefined

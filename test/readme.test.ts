@@ -194,7 +194,7 @@ test('every command line of it is right usage', (t) => {
   sameNames(
     t,
     lines.map((line) => `${line.split(' ')[1]}`),
-    ['watch', 'replay', 'capture', 'report', 'devices', ...Array(6).fill('archive')],
+    ['watch', 'replay', 'capture', 'report', 'devices', 'doctor', ...Array(6).fill('archive')],
     'all of them',
   )
   const scripts = Object.keys(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).scripts)

@@ -1,6 +1,7 @@
 #include <napi.h>
 
 #include "binding/devices.h"
+#include "binding/host.h"
 #include "binding/ring_wrap.h"
 
 namespace pcap_ring {
@@ -10,6 +11,8 @@ namespace {
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Ring", RingWrap::Define(env));
   exports.Set("devices", Napi::Function::New<&Devices>(env, "devices"));
+  exports.Set("host", Napi::Function::New<&Host>(env, "host"));
+  exports.Set("sendToLoopback", Napi::Function::New<&SendToLoopback>(env, "sendToLoopback"));
   return exports;
 }
 

@@ -6,7 +6,6 @@
 #include <pcap/pcap.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/timex.h>
 #include <sys/utsname.h>
 
 #include <array>
@@ -16,6 +15,7 @@
 
 #include "base/fd.h"
 #include "base/json.h"
+#include "base/system_clock.h"
 
 namespace pcap_ring {
 namespace {
@@ -80,9 +80,7 @@ void WriteDevice(JsonWriter* json, const std::string& name, bool promiscuous) {
 std::string CustodyJson(const RingFacts& facts) {
   utsname system = {};
   uname(&system);
-  // adjtimex only tells here; maxerror is the kernel's bound of its clock's error in microseconds.
-  timex clock = {};
-  const int state = adjtimex(&clock);
+  const std::optional<SystemClock> clock = ReadSystemClock();
   JsonWriter json;
   json.BeginObject().Key("host").BeginObject();
   json.Key("hostname").String(system.nodename).Key("bootId");
@@ -97,10 +95,10 @@ std::string CustodyJson(const RingFacts& facts) {
     WriteDevice(&json, facts.source.device, facts.promiscuous);
   }
   json.Key("clock").BeginObject().Key("synchronised");
-  if (state < 0) {
-    json.Null().Key("maxErrorUs").Null();
+  if (clock) {
+    json.Bool(clock->synchronised).Key("maxErrorUs").Int(clock->max_error_us);
   } else {
-    json.Bool(state != TIME_ERROR && (clock.status & STA_UNSYNC) == 0).Key("maxErrorUs").Int(clock.maxerror);
+    json.Null().Key("maxErrorUs").Null();
   }
   json.EndObject().EndObject();
   return json.Take();

@@ -58,6 +58,14 @@ export interface DevicesArgs {
   json: boolean
 }
 
+export interface DoctorArgs {
+  command: 'doctor'
+  device: string | undefined
+  /** Where captures are to go. */
+  directory: string
+  json: boolean
+}
+
 interface KeptArgs {
   /** Directory of the archive. */
   archive: string
@@ -88,6 +96,7 @@ export type Args =
   | CaptureArgs
   | ReportArgs
   | DevicesArgs
+  | DoctorArgs
   | ArchiveArgs
   | HelpArgs
   | { command: 'version' }
@@ -169,6 +178,14 @@ const commands: Record<Exclude<Args['command'], 'help' | 'version'>, CommandSpec
     positionals: [],
     summary: 'the network devices that can be captured on',
     options: { json: { help: 'one JSON line on standard output' } },
+  },
+  doctor: {
+    positionals: [{ name: 'DEVICE', required: false }],
+    summary: 'whether this machine can capture, how much, and what to do about it',
+    options: {
+      dir: recordOptions.dir,
+      json: { help: 'one JSON line a finding on standard output' },
+    },
   },
   'archive list': {
     positionals: [],
@@ -291,6 +308,8 @@ export function parseCommandLine(argv: readonly string[]): Args {
       return { command: word, file: positional as string, json }
     case 'devices':
       return { command: word, json }
+    case 'doctor':
+      return { command: word, device: device(positional), directory: values.dir ?? 'captures', json }
     case 'archive list':
     case 'archive sweep':
       return { command: word, ...kept(values, json) }

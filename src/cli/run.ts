@@ -3,6 +3,7 @@ import { archiveCommand } from './archive-command.js'
 import { parseCommandLine, UsageError } from './args.js'
 import { printable } from './card.js'
 import { devicesCommand } from './devices-command.js'
+import { doctorCommand } from './doctor/doctor-command.js'
 import { captureCommand, watchCommand } from './live-command.js'
 import type { Output } from './output.js'
 import { reportCommand } from './report-command.js'
@@ -38,6 +39,8 @@ async function dispatch(argv: readonly string[], output: Output, stop: AbortSign
       return reportCommand(args, output)
     case 'devices':
       return devicesCommand(args, output)
+    case 'doctor':
+      return doctorCommand(args, output, stop)
     default:
       return archiveCommand(args, output, stop)
   }

@@ -61,6 +61,8 @@ test('every command with everything', (t) => {
   }
   t.strictSame(parse('report x.pcap --json'), { command: 'report', file: 'x.pcap', json: true })
   t.strictSame(parse('devices --json'), { command: 'devices', json: true })
+  t.strictSame(parse('doctor eth0 --dir d --json'), { command: 'doctor', device: 'eth0', directory: 'd', json: true })
+  t.strictSame(parse('doctor'), { command: 'doctor', device: undefined, directory: 'captures', json: false })
   t.end()
 })
 
@@ -107,7 +109,7 @@ test('the last of several counts, options stand anywhere, -- ends them, a number
 
 test('wrong usage is one line that says what to write', (t) => {
   const wrong: [string[], RegExp][] = [
-    [[], /name a command: watch, replay, capture, report, devices, archive; or pcap-ring --help/],
+    [[], /name a command: watch, replay, capture, report, devices, doctor, archive; or pcap-ring --help/],
     [['wach'], /"wach" is no command; write one of: watch, /],
     [['constructor'], /no command/],
     [['--frobnicate'], /no command/],

@@ -50,7 +50,7 @@ class SilentCore implements NativeRing {
   join(): void {}
 }
 
-const addon: Addon = { Ring: SilentCore, devices: () => [] }
+const addon: Pick<Addon, 'Ring'> = { Ring: SilentCore }
 const overCore = <T>(t: Test, module: string): T =>
   t.mockRequire<T>(`../../src/${module}`, { '../../src/native.js': { loadAddon: () => addon } })
 
