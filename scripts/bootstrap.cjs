@@ -7,6 +7,7 @@ const { createHash } = require('node:crypto')
 const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
+const { bundleReport } = require('./bundle.cjs')
 
 const root = path.resolve(__dirname, '..')
 const at = (...parts) => path.join(root, ...parts)
@@ -79,6 +80,7 @@ const testTools = [
   { name: 'ip', package: 'iproute2', present: () => inPath('ip') },
   { name: 'ethtool', package: 'ethtool', present: () => inPath('ethtool') },
   { name: 'sysctl', package: 'procps', present: () => inPath('sysctl') },
+  { name: 'chromium', package: 'chromium', present: () => inPath('chromium') },
   { name: 'setpriv', package: 'util-linux', present: () => inPath('setpriv') && inPath('unshare') },
 ]
 
@@ -216,13 +218,17 @@ function needLib() {
   const stamp = at('lib', '.stamp')
   const wanted = hash([
     hashFiles([...filesUnder(at('src'), (name) => name.endsWith('.ts')), at('tsconfig.json')]),
-    fs.readFileSync(at('node_modules/typescript/package.json')),
+    hashFiles([at('scripts/bundle.cjs')]),
+    ...['typescript', 'esbuild', 'd3-scale', 'd3-shape'].map((name) =>
+      fs.readFileSync(at('node_modules', name, 'package.json')),
+    ),
   ])
   if (readStamp(stamp) === wanted && fs.existsSync(at('lib/index.js'))) return
   say('compiling lib')
   // From nothing, so that no output of a removed source stays behind and gets published.
   fs.rmSync(at('lib'), { recursive: true, force: true })
   must('tsc', process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', at('tsconfig.json')])
+  bundleReport(root)
   fs.writeFileSync(stamp, wanted)
 }
 

@@ -39,6 +39,10 @@ for (const file of [
   'lib/archive/index.d.ts',
   'lib/archive/s3/index.js',
   'lib/archive/s3/index.d.ts',
+  'lib/report/index.js',
+  'lib/report/index.d.ts',
+  'lib/report/d3.js',
+  'lib/report/d3.LICENSE.txt',
   'lib/testing.js',
   'lib/testing.d.ts',
   'lib/cli/main.js',
@@ -76,12 +80,16 @@ execFileSync('tar', ['-xzf', tarball, '-C', home, '--strip-components=1'])
 fs.symlinkSync(at('node_modules/node-gyp-build'), path.join(dir, 'node_modules/node-gyp-build'))
 fs.writeFileSync(
   path.join(dir, 'use.mjs'),
-  `import { createRequire } from 'node:module'
+  `import { writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { PcapRing, PcapRingError, devices } from '@flowtriq/pcap-ring'
 import { encodePcap } from '@flowtriq/pcap-ring/testing'
+import { render, summarize } from '@flowtriq/pcap-ring/report'
 const required = createRequire(import.meta.url)('@flowtriq/pcap-ring')
 if (required.PcapRing !== PcapRing || required.PcapRingError !== PcapRingError) throw new Error('two copies of the classes')
 if (typeof encodePcap !== 'function') throw new Error('encodePcap is missing')
+writeFileSync('x.pcap', encodePcap([{ time: 0, data: new Uint8Array(60) }, { time: 1, data: new Uint8Array(60) }]))
+if (!render(await summarize('x.pcap')).includes('class="plot"')) throw new Error('the page has no plot')
 if (!Array.isArray(devices())) throw new Error('the addon does not answer')
 await import('@flowtriq/pcap-ring/archive')
 const refused = await import('@flowtriq/pcap-ring/archive/s3').catch((error) => error.message)

@@ -30,7 +30,8 @@ const sourceRules = {
   archive: ['errors.ts', 'options.ts', 'time.ts', 'types.ts'],
   'archive/s3': ['archive', 'errors.ts', 'options.ts', 'time.ts', 'types.ts'],
   detect: ['errors.ts', 'incident.ts', 'options.ts', 'pcap-ring.ts', 'time.ts', 'types.ts'],
-  cli: ['.', 'formats', 'archive', 'archive/s3', 'detect'],
+  report: ['errors.ts', 'figures.ts', 'formats', 'time.ts', 'types.ts'],
+  cli: ['.', 'formats', 'archive', 'archive/s3', 'detect', 'report'],
 }
 
 /** A folder with a rule of its own is a room, also within another. */

@@ -4,10 +4,10 @@ import { userInfo } from 'node:os'
 import { pipeline } from 'node:stream/promises'
 
 import { LocalArchive } from '../archive/index.js'
+import { count, printable, size } from '../figures.js'
 import type { ArchivedCapture } from '../index.js'
 import { readKeys } from './archive-keys.js'
 import type { ArchiveArgs } from './args.js'
-import { count, printable, size } from './card.js'
 import type { Output } from './output.js'
 import { CommandError, jsonLine } from './output.js'
 

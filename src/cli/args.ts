@@ -50,6 +50,8 @@ export interface CaptureArgs extends RecordArgs {
 export interface ReportArgs {
   command: 'report'
   file: string
+  /** Where a page goes; undefined: none is written. */
+  html: string | undefined
   json: boolean
 }
 
@@ -172,7 +174,10 @@ const commands: Record<Exclude<Args['command'], 'help' | 'version'>, CommandSpec
   report: {
     positionals: [{ name: 'FILE', required: true }],
     summary: "a capture's report, or a summary of any recording",
-    options: { json: { help: 'one JSON line on standard output' } },
+    options: {
+      html: { value: 'OUT.html', help: 'write it as one self-contained page (replaces OUT.html)' },
+      json: { help: 'one JSON line on standard output' },
+    },
   },
   devices: {
     positionals: [],
@@ -305,7 +310,7 @@ export function parseCommandLine(argv: readonly string[]): Args {
         packets: wholeNumber('--packets', values.packets ?? '10000'),
       }
     case 'report':
-      return { command: word, file: positional as string, json }
+      return { command: word, file: positional as string, html: values.html, json }
     case 'devices':
       return { command: word, json }
     case 'doctor':

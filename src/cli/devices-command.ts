@@ -1,6 +1,6 @@
+import { printable } from '../figures.js'
 import { devices } from '../index.js'
 import type { DevicesArgs } from './args.js'
-import { printable } from './card.js'
 import type { Output } from './output.js'
 import { jsonLine } from './output.js'
 

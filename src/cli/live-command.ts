@@ -1,10 +1,11 @@
 import { LocalArchive } from '../archive/index.js'
 import { FloodDetector } from '../detect/index.js'
+import { count, duration, printable, rate, rates } from '../figures.js'
 import type { Attack, Onset, PcapRingError, Stats } from '../index.js'
 import { PcapRing } from '../index.js'
 import { readKeys } from './archive-keys.js'
 import type { CaptureArgs, ReplayArgs, WatchArgs } from './args.js'
-import { card, count, duration, printable, rate, rates } from './card.js'
+import { card } from './card.js'
 import type { Output } from './output.js'
 import { CommandError, jsonLine, now } from './output.js'
 

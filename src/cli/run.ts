@@ -1,7 +1,7 @@
+import { printable } from '../figures.js'
 import { version } from '../version.js'
 import { archiveCommand } from './archive-command.js'
 import { parseCommandLine, UsageError } from './args.js'
-import { printable } from './card.js'
 import { devicesCommand } from './devices-command.js'
 import { doctorCommand } from './doctor/doctor-command.js'
 import { captureCommand, watchCommand } from './live-command.js'

@@ -59,7 +59,13 @@ test('every command with everything', (t) => {
     t.match(parse(`replay x.pcap --pps 5 --format ${format}`), { format })
     t.match(parse(`capture --format ${format}`), { format })
   }
-  t.strictSame(parse('report x.pcap --json'), { command: 'report', file: 'x.pcap', json: true })
+  t.strictSame(parse('report x.pcap --json'), {
+    command: 'report',
+    file: 'x.pcap',
+    html: undefined,
+    json: true,
+  })
+  t.match(parse('report x.pcap --html x.html'), { file: 'x.pcap', html: 'x.html', json: false })
   t.strictSame(parse('devices --json'), { command: 'devices', json: true })
   t.strictSame(parse('doctor eth0 --dir d --json'), { command: 'doctor', device: 'eth0', directory: 'd', json: true })
   t.strictSame(parse('doctor'), { command: 'doctor', device: undefined, directory: 'captures', json: false })
@@ -133,7 +139,8 @@ test('wrong usage is one line that says what to write', (t) => {
     [['watch', '--pps', '1', '--keep', 'long'], /--keep must be a duration above 0, not "long"/],
     [['watch', '--pps', '1', '-x'], /no option "-x"/],
     [['watch', '--pps', '1', '--toString'], /no option "--toString"/],
-    [['report', 'x', '--html', 'y'], /report has no option "--html"; write one of: --json/],
+    [['report', 'x', '--pdf', 'y'], /report has no option "--pdf"; write one of: --html, --json/],
+    [['report', 'x', '--html'], /--html needs a value; write --html OUT.html/],
     [['watch', '--pps', '1', '--format', 'erf'], /--format cannot be "erf"; write --format pcap or --format pcapng/],
     [['replay', 'x', '--pps', '1', '--pace', 'slow'], /--pace cannot be "slow"; write --pace recorded/],
     [

@@ -1,8 +1,9 @@
 import { test } from 'tap'
 
-import { card, count, duration, printable, rate, recordingCard, size } from '../../src/cli/card.js'
+import { card, recordingCard } from '../../src/cli/card.js'
+import { count, duration, printable, rate, size } from '../../src/figures.js'
 import type { Section } from '../../src/index.js'
-import { exampleReport } from '../support/report.js'
+import { exampleRecording, exampleReport } from '../support/report.js'
 
 const plain = { color: false, width: 80 }
 // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal codes are what is looked for
@@ -126,7 +127,7 @@ test('nothing in a report steers the terminal', (t) => {
 test('a recording without a report', (t) => {
   t.equal(
     recordingCard(
-      {
+      exampleRecording({
         file: 'x.pcapng',
         format: 'pcapng',
         bytes: 900,
@@ -139,7 +140,7 @@ test('a recording without a report', (t) => {
           { name: 'RAW', packets: 1 },
         ],
         error: 'damaged at byte 5: it ends',
-      },
+      }),
       { color: false, width: 60 },
     ),
     `\

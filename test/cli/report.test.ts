@@ -1,4 +1,5 @@
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
@@ -7,7 +8,7 @@ import { test } from 'tap'
 import { card, recordingCard } from '../../src/cli/card.js'
 import type { Output } from '../../src/cli/output.js'
 import { reportCommand } from '../../src/cli/report-command.js'
-import { summarise } from '../../src/cli/summary.js'
+import { render, summarize } from '../../src/report/index.js'
 import { encodePcap } from '../../src/testing.js'
 import { captureNames, capturePath, noCaptures } from '../support/captures.js'
 import { udpPackets } from '../support/generate.js'
@@ -16,7 +17,7 @@ import { exampleReport } from '../support/report.js'
 
 const plain = { color: false, width: 80 }
 
-async function report(file: string, json = false): Promise<{ out: string; err: string[] }> {
+async function report(file: string, json = false, html?: string): Promise<{ out: string; err: string[] }> {
   const written = { out: '', err: [] as string[] }
   const output: Output = {
     ...plain,
@@ -28,7 +29,7 @@ async function report(file: string, json = false): Promise<{ out: string; err: s
     },
     status: () => {},
   }
-  await reportCommand({ command: 'report', file, json }, output)
+  await reportCommand({ command: 'report', file, html, json }, output)
   return written
 }
 
@@ -38,13 +39,15 @@ function directory(t: Test): string {
   return dir
 }
 
+const sha256Of = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
+
 const bytes = encodePcap(udpPackets({ pps: 1_000, count: 5 }))
 
 test('a report, by its own name or that of its capture', async (t) => {
   const dir = directory(t)
   const capture = join(dir, 'incident_3f9a1c22.pcap')
   const json = join(dir, 'incident_3f9a1c22.json')
-  const told = exampleReport({ bytes: bytes.length })
+  const told = exampleReport({ bytes: bytes.length, sha256: sha256Of(bytes) })
   writeFileSync(capture, bytes)
   writeFileSync(json, JSON.stringify(told))
   for (const file of [json, capture]) {
@@ -60,7 +63,12 @@ test('of a .pcapng as of a .pcap', async (t) => {
   const capture = join(dir, 'incident_3f9a1c22.pcapng')
   const json = join(dir, 'incident_3f9a1c22.json')
   const bytes = pcapngBytes(toRaw(udpPackets({ pps: 1_000, count: 5 })))
-  const told = exampleReport({ bytes: bytes.length, file: capture, format: 'pcapng' })
+  const told = exampleReport({
+    bytes: bytes.length,
+    sha256: sha256Of(bytes),
+    file: capture,
+    format: 'pcapng',
+  })
   writeFileSync(capture, bytes)
   writeFileSync(json, JSON.stringify(told))
   for (const file of [json, capture]) t.strictSame(await report(file), { out: card(told, plain), err: [] })
@@ -81,6 +89,10 @@ test('a capture that is not as its report says is read anew', async (t) => {
   t.match(out, /^── Recording \(pcap\) /)
   t.match(err, [/tells of 1482113 bytes, the file has 424: read anew/])
 
+  const sameSize = exampleReport({ bytes: bytes.length })
+  writeFileSync(join(dir, 'incident_3f9a1c22.json'), JSON.stringify(sameSize))
+  t.match((await report(capture)).err, [/tells of other bytes, by their SHA-256: read anew/])
+
   writeFileSync(join(dir, 'incident_3f9a1c22.json'), '{')
   const broken = await report(capture)
   t.match(broken.out, /^── Recording \(pcap\) /)
@@ -93,9 +105,13 @@ test('any other recording', async (t) => {
   writeFileSync(file, bytes)
   const { out } = await report(file, true)
   const { data } = JSON.parse(out)
-  t.strictSame(data, {
+  t.match(data, {
+    version: 1,
+    kind: 'recording',
+    id: 'x',
     file,
     format: 'pcap',
+    sha256: sha256Of(bytes),
     bytes: 424,
     packets: 5,
     from: '2024-01-01T00:00:00.000000Z',
@@ -134,10 +150,29 @@ test('nanoseconds are told, times are the smallest and the largest', async (t) =
       { precision: 'nano' },
     ),
   )
-  t.match(await summarise(file, 1), {
+  t.match(await summarize(file), {
     from: '1970-01-01T00:00:01.000000000Z',
     to: '1970-01-01T00:00:03.000000000Z',
     duration: 2_000,
+  })
+})
+
+test('a page, for its owner only', async (t) => {
+  const dir = directory(t)
+  const file = join(dir, 'x.pcap')
+  const page = join(dir, 'x.html')
+  writeFileSync(file, bytes)
+  t.strictSame(await report(file, false, page), { out: `${page}\n`, err: [] })
+  t.equal(readFileSync(page, 'utf8'), render(await summarize(file)))
+  t.equal(statSync(page).mode & 0o777, 0o600)
+
+  writeFileSync(file, bytes.subarray(0, -1))
+  const { out } = await report(file, true, page)
+  t.match(JSON.parse(out), { event: 'report', data: { packets: 4, error: /damaged at byte 344/ } })
+  t.match(readFileSync(page, 'utf8'), /It is damaged\. 4 packets could be read/, 'replaced')
+  await t.rejects(report(file, false, join(dir, 'none', 'x.html')), {
+    name: 'CommandError',
+    message: /cannot write the page: ENOENT/,
   })
 })
 
@@ -147,7 +182,7 @@ test('what cannot be shown fails with a line that says why', async (t) => {
     name: 'CommandError',
     message: /^there is no file '.*none\.pcap'$/,
   })
-  await t.rejects(report(dir), { name: 'CommandError', message: /is a directory/ })
+  await t.rejects(report(dir), { name: 'CommandError', message: /is no regular file/ })
   const json = join(dir, 'x.json')
   for (const text of [
     '{',
@@ -179,16 +214,10 @@ test('every real capture is shown, damaged and mixed ones too', { skip: noCaptur
     const { out } = await report(capturePath(name))
     t.match(out, /FILE[\s\S]*SIZE[\s\S]*PKTS[\s\S]*DURATION/, name)
   }
-  t.match(
-    await summarise(
-      capturePath('ng-many-interfaces.pcapng'),
-      readFileSync(capturePath('ng-many-interfaces.pcapng')).length,
-    ),
-    {
-      packets: 64,
-      bytes: 20_704,
-      linkTypes: [{ name: 'EN10MB' }, { name: 'NULL' }, { name: 'RAW' }],
-      error: null,
-    },
-  )
+  t.match(await summarize(capturePath('ng-many-interfaces.pcapng')), {
+    packets: 64,
+    bytes: 20_704,
+    linkTypes: [{ name: 'EN10MB' }, { name: 'NULL' }, { name: 'RAW' }],
+    error: null,
+  })
 })

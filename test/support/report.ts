@@ -1,3 +1,4 @@
+import type { RecordingReport } from '../../src/report/index.js'
 import type { IncidentReport } from '../../src/types.js'
 
 /** A complete report of a capped incident of three sections, `over` laid over it. */
@@ -88,6 +89,40 @@ export function exampleReport(over: Partial<IncidentReport> = {}): IncidentRepor
       device: null,
       clock: { synchronised: true, maxErrorUs: 500 },
     },
+    ...over,
+  }
+}
+
+/** A complete report of a recording that no report came with, `over` laid over it. */
+export function exampleRecording(over: Partial<RecordingReport> = {}): RecordingReport {
+  const { traffic, from, to } = exampleReport() as IncidentReport & { traffic: NonNullable<IncidentReport['traffic']> }
+  return {
+    version: 1,
+    kind: 'recording',
+    id: 'x',
+    file: '/tmp/x.pcap',
+    format: 'pcap',
+    linkTypes: [{ name: 'EN10MB', packets: 10_000 }],
+    bytes: 800_024,
+    packets: 10_000,
+    sha256: 'cd'.repeat(32),
+    error: null,
+    from,
+    to,
+    duration: 12_345.678,
+    sections: [
+      {
+        name: 'recording',
+        packets: 10_000,
+        bytes: 640_000,
+        from: from as string,
+        to: to as string,
+        firstFrame: 1,
+        lastFrame: 10_000,
+        sampling: null,
+      },
+    ],
+    traffic: { ...traffic, timeline: [] },
     ...over,
   }
 }

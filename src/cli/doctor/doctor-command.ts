@@ -1,6 +1,6 @@
+import { printable } from '../../figures.js'
 import type { PcapRingError } from '../../index.js'
 import type { DoctorArgs } from '../args.js'
-import { printable } from '../card.js'
 import { columns } from '../help.js'
 import type { Output } from '../output.js'
 import { CommandError, jsonLine } from '../output.js'

@@ -1,4 +1,4 @@
-import { duration, size } from '../card.js'
+import { duration, size } from '../../figures.js'
 import type { Facts } from './facts.js'
 import type { Finding } from './finding.js'
 

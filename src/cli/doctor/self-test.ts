@@ -2,10 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-
+import { count, duration } from '../../figures.js'
 import { sendToLoopback } from '../../host.js'
 import { PcapRing } from '../../index.js'
-import { count, duration } from '../card.js'
 import type { Finding } from './finding.js'
 
 /** Of sending, together. */
