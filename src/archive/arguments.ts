@@ -21,7 +21,8 @@ export function judgeBaseUrl(value: unknown): { base: string; path: string } | n
   if (value === undefined) return null
   if (typeof value !== 'string') throw invalidArgType(name, 'string', value)
   const url = URL.canParse(value) ? new URL(value) : null
-  if (url === null || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '' || url.username !== '') {
+  const { protocol = '', search, hash, username, password } = url ?? {}
+  if (url === null || !/^https?:$/.test(protocol) || search || hash || username || password) {
     throw invalidArgValue(name, value, "must be a URL such as 'https://example.org/captures'")
   }
   const path = url.pathname.replace(/\/+$/, '')

@@ -221,10 +221,13 @@ export abstract class BaseArchive implements Archive {
     if (path === undefined) {
       throw invalidArgValue('options.baseUrl', undefined, 'must be given to the archive for it to serve links')
     }
-    const broken = (error: unknown): number => (isOurs(error, 'ERR_PCAP_ARCHIVE_UNAVAILABLE') ? 503 : 500)
-    return (req, res, next) => {
-      void handle(req, res, path, (link) => this.#find(link), broken, next)
+    const serving = {
+      path,
+      find: (link: string) => this.#find(link),
+      broken: (error: unknown) => (isOurs(error, 'ERR_PCAP_ARCHIVE_UNAVAILABLE') ? 503 : 500),
+      stalledAfterMs: 120_000,
     }
+    return (req, res, next) => void handle(req, res, serving, next)
   }
 
   async #find(url: string): Promise<Served | null> {

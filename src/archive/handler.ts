@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 
@@ -13,11 +14,16 @@ export interface Served extends Representation {
   close(): Promise<void>
 }
 
-/** Finds what a request's link leads to, given all of the URL behind the archive's own; null: it is refused. */
-type Find = (link: string) => Promise<Served | null>
-
-/** A client that takes nothing for so long is not there any more. */
-const stalledAfterMs = 120_000
+export interface Serving {
+  /** That the archive's base URL has. */
+  path: string
+  /** Finds what a request's link leads to, given all of the URL behind the archive's own; null: it is refused. */
+  find(link: string): Promise<Served | null>
+  /** The status for what is wrong with the archive, rather than with the request. */
+  broken(error: unknown): number
+  /** A client that takes nothing for so long is not there any more. */
+  stalledAfterMs: number
+}
 
 /** tcpdump's is registered with IANA, pcapng's is what is in use. */
 export const mediaType: Record<CaptureFormat, string> = {
@@ -56,7 +62,7 @@ function headersOf(answer: Answer, { id, format, bytes, etag, modifiedMs }: Serv
   }
 }
 
-async function serve(req: IncomingMessage, res: ServerResponse, served: Served): Promise<void> {
+async function serve(req: IncomingMessage, res: ServerResponse, served: Served, stalledAfterMs: number): Promise<void> {
   if (req.method !== 'GET' && req.method !== 'HEAD') return end(res, 405, { allow: 'GET, HEAD' })
   const answer = answerFor(req.headers, served)
   const headers = headersOf(answer, served)
@@ -73,17 +79,11 @@ async function serve(req: IncomingMessage, res: ServerResponse, served: Served):
   await pipeline(stream, res).catch(() => {})
 }
 
-/**
- * What lies elsewhere is for `next`, where there is one.
- * @param path that the archive's base URL has
- * @param broken the status for what is wrong with the archive, rather than with the request
- */
+/** What lies elsewhere is for `next`, where there is one. */
 export async function handle(
   req: IncomingMessage,
   res: ServerResponse,
-  path: string,
-  find: Find,
-  broken: (error: unknown) => number,
+  { path, find, broken, stalledAfterMs }: Serving,
   next: (() => void) | undefined,
 ): Promise<void> {
   // Express takes the path that it is mounted at off `url`.
@@ -93,9 +93,12 @@ export async function handle(
   if (!ours && next !== undefined) return next()
   let served: Served | null = null
   try {
+    // Of requests that a client sends without waiting for answers, each has its turn: nothing is opened for those that wait, as
+    // nobody tells them when the client goes away.
+    if (res.socket === null && !res.destroyed) await once(res, 'socket')
     served = await find(ours ? url.slice(path.length) : '')
     if (served === null) end(res, 403)
-    else await serve(req, res, served)
+    else await serve(req, res, served, stalledAfterMs)
   } catch (error) {
     end(res, broken(error))
   } finally {

@@ -52,7 +52,7 @@ function rangeOf(header: string, { bytes }: Representation): Part | 'unsatisfiab
   if (first === '' && last === '') return null
   if (first === '') {
     const suffix = Number(last)
-    return suffix === 0 ? 'unsatisfiable' : { start: Math.max(0, bytes - suffix), end: bytes }
+    return suffix === 0 || bytes === 0 ? 'unsatisfiable' : { start: Math.max(0, bytes - suffix), end: bytes }
   }
   if (last !== '' && Number(last) < Number(first)) return null
   if (Number(first) >= bytes) return 'unsatisfiable'

@@ -20,8 +20,12 @@ const before = '&signature='
 const signatureOf = (text: string, key: ArchiveKey): string =>
   createHmac('sha256', key.sign).update(`pcap-ring link v1\n${text}`).digest('base64url')
 
+/** Without what some clients write otherwise: a browser makes `%27` of an apostrophe. */
+const encoded = (text: string): string =>
+  encodeURIComponent(text).replace(/[!'()*]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`)
+
 export function writeLink({ id, actor, expiresMs }: Link, key: ArchiveKey): string {
-  const text = `/${id}?expires=${expiresMs}&actor=${encodeURIComponent(actor)}&key=${key.id}`
+  const text = `/${id}?expires=${expiresMs}&actor=${encoded(actor)}&key=${key.id}`
   return `${text}${before}${signatureOf(text, key)}`
 }
 

@@ -6,8 +6,10 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, createServer, get, type IncomingMessage, type RequestOptions, request, type Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { type Test, test } from 'tap'
 
+import { handle } from '../../src/archive/handler.js'
 import { LocalArchive } from '../../src/archive/index.js'
 import { scratch } from '../support/replay.js'
 import { allOf, type Capture, capturedAs, captureOf, keyOf } from './support.js'
@@ -276,6 +278,86 @@ test('a thousand at once, slow ones, ones that go away', async (t) => {
   for (const socket of sockets) socket.destroy()
   await sameDescriptors(t, before)
   t.match(await archive.audit.verify(), { ok: true })
+})
+
+test('requests one behind another on a connection that goes away: nothing stays open', async (t) => {
+  const { archive, capture, server } = await served(t, '/c', 3_000_000)
+  const { url } = await archive.sign('a', { actor })
+  t.ok((await fetched(url)).body.equals(capture.bytes))
+  const before = descriptors()
+  const { pathname, search } = new URL(url)
+  const one = `GET ${pathname}${search} HTTP/1.1\r\nhost: x\r\nrange: bytes=0-2999990\r\n\r\n`
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  socket.on('error', () => {})
+  socket.pause()
+  socket.write(one.repeat(50))
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  socket.destroy()
+  await sameDescriptors(t, before)
+  const wanted = one.replace('0-2999990', '5-6').repeat(20) + one.replace('\r\n\r\n', '\r\nconnection: close\r\n\r\n')
+  const answers = await new Promise<string>((resolve) => {
+    const pieces: Buffer[] = []
+    const again = connect((server.address() as AddressInfo).port, '127.0.0.1')
+    again.on('data', (piece) => void pieces.push(piece))
+    again.on('close', () => resolve(Buffer.concat(pieces).toString('latin1')))
+    again.write(wanted)
+  })
+  t.equal(answers.match(/HTTP\/1\.1 206 /g)?.length, 21, 'each is answered, in its turn')
+  t.ok(answers.endsWith(capture.bytes.toString('latin1', 0, 2_999_991)))
+  await sameDescriptors(t, before)
+})
+
+test('a client that takes nothing is let go of', async (t) => {
+  const { archive, server, capture } = await served(t, '/c', 20_000_000)
+  const { url } = await archive.sign('a', { actor })
+  t.equal((await fetched(url, { method: 'HEAD' })).status, 200)
+  const before = descriptors()
+  const pieces = Array.from({ length: 20 }, (_, i) => capture.bytes.subarray(i * 1_000_000, (i + 1) * 1_000_000))
+  const sent = Readable.from(pieces)
+  const found = {
+    id: 'a',
+    format: 'pcap' as const,
+    bytes: capture.bytes.length,
+    etag: '"x"',
+    modifiedMs: 0,
+    send: async () => sent,
+    close: async () => {},
+  }
+  server.removeAllListeners('request')
+  const serving = { path: '/c', find: async () => found, broken: () => 500, stalledAfterMs: 100 }
+  const handled = new Promise<void>((resolve) => {
+    server.on('request', (req, res) => void handle(req, res, serving, undefined).then(resolve))
+  })
+  const { pathname, search } = new URL(url)
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  socket.on('error', () => {})
+  socket.pause()
+  socket.write(`GET ${pathname}${search} HTTP/1.1\r\nhost: x\r\n\r\n`)
+  await handled
+  t.ok(sent.destroyed && !sent.readableEnded, 'what it did not take is not read any more')
+  socket.destroy()
+  await sameDescriptors(t, before)
+})
+
+test('a link holds whatever its actor is called, as clients write it', async (t) => {
+  const { archive } = await served(t)
+  for (const name of ["o'brien", 'a b+c', '(x)!*~', '100%', 'ä€𝄞', '<"`{}|^\\>', 'a/b?c#d&e=f', "'".repeat(256)]) {
+    const { url } = await archive.sign('a', { actor: name })
+    const answer = await fetch(url)
+    t.equal(answer.status, 200, name.slice(0, 20))
+    await answer.arrayBuffer()
+  }
+})
+
+test('an empty capture', async (t) => {
+  const { archive } = await served(t)
+  await archive.put(capturedAs(t, 'empty', Buffer.alloc(0)))
+  const { url } = await archive.sign('empty', { actor })
+  t.match(await fetched(url), { status: 200, headers: { 'content-length': '0' }, body: Buffer.alloc(0) })
+  for (const range of ['bytes=0-0', 'bytes=0-', 'bytes=-5']) {
+    const answer = await fetched(url, { headers: { range } })
+    t.match(answer, { status: 416, headers: { 'content-range': 'bytes */0' } }, range)
+  }
 })
 
 test('as middleware: mounted, or beside other routes', async (t) => {

@@ -66,7 +66,7 @@ test('wrong arguments', async (t) => {
     message: /32 bytes/,
   })
   t.throws(make({ directory: '' }), { code: 'ERR_INVALID_ARG_VALUE', message: /options\.directory/ })
-  for (const baseUrl of ['x', 'ftp://a/b', 'http://a/b?c', 'http://u:p@a/b']) {
+  for (const baseUrl of ['x', 'ftp://a/b', 'http://a/b?c', 'http://u:p@a/b', 'http://:p@a/b']) {
     t.throws(make({ baseUrl }), { code: 'ERR_INVALID_ARG_VALUE', message: /options\.baseUrl/ })
   }
   t.strictSame(readdirSync(directory), [], 'nothing is touched')
