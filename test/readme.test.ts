@@ -434,16 +434,6 @@ test('options: names, defaults and ranges', (t) => {
   t.end()
 })
 
-test('what is not there yet is not there', (t) => {
-  const text = section('What is not there yet')
-  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  for (const entry of ['archive/s3', 'report']) {
-    t.ok(coded(text).includes(`/${entry}`))
-    t.notOk(exports[`./${entry}`], `there is no /${entry}`)
-  }
-  t.end()
-})
-
 test('events, errors, report, statistics and the arguments of an incident are those of the sources', (t) => {
   sameNames(t, firstColumn('Events'), members('PcapRingEvents'), 'events')
   const codes = union('PcapRingErrorCode', 'errors.ts')
