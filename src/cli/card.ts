@@ -9,10 +9,10 @@ export interface CardOptions {
 }
 
 type Style = 'bold' | 'dim' | 'red' | 'yellow' | 'green' | 'cyan'
-type Paint = (style: Style, text: string) => string
+export type Paint = (style: Style, text: string) => string
 
 const codes: Record<Style, number> = { bold: 1, dim: 2, red: 31, yellow: 33, green: 32, cyan: 36 }
-const painter =
+export const painter =
   (color: boolean): Paint =>
   (style, text) =>
     color ? `\x1b[${codes[style]}m${text}\x1b[0m` : text

@@ -1,3 +1,5 @@
+import { basename } from 'node:path'
+
 import { LocalArchive } from '../archive/index.js'
 import { FloodDetector } from '../detect/index.js'
 import { count, duration, printable, rate, rates } from '../figures.js'
@@ -6,6 +8,7 @@ import { PcapRing } from '../index.js'
 import { readKeys } from './archive-keys.js'
 import type { CaptureArgs, ReplayArgs, WatchArgs } from './args.js'
 import { card } from './card.js'
+import { showLive } from './live-view.js'
 import type { Output } from './output.js'
 import { CommandError, jsonLine, now } from './output.js'
 
@@ -31,6 +34,13 @@ export async function watchCommand(args: WatchArgs | ReplayArgs, output: Output,
   } else {
     detector.on('attack', (attack) => output.err(`attack: ${attackLine(attack)}`))
     detector.on('clear', (attack) => output.err(`attack over: ${attackLine(attack)} at the most`))
+    const { panel, color } = output
+    if (panel !== undefined) {
+      const measure = pps === undefined && bps !== undefined && baseline === null ? 'bps' : 'pps'
+      const name = args.command === 'replay' ? basename(args.file) : ''
+      const options = { source: name, measure, capPackets, byBaseline: baseline !== null, color } as const
+      showLive(ring, detector, (lines) => panel.draw(lines(panel.size)), options)
+    }
   }
   const sweep = (): void =>
     void archive?.sweep().catch((error) => output.err(`warning: ${printable((error as Error).message)}`))
@@ -109,6 +119,7 @@ async function run(
     // The cards of what close() completed come before it.
     await closed
     output.status(null)
+    output.panel?.draw(null)
   }
   if (died !== null) throw died
 }
@@ -127,7 +138,9 @@ function tell(ring: PcapRing, args: LiveArgs, output: Output): void {
   ring.on('expire', (file) => output.err(`removed: ${printable(file)}`))
   ring.on('down', (error) => output.err(`down: ${printable(error.message)}`))
   ring.on('up', () => output.err('up again'))
-  ring.on('stats', (stats) => output.status(statusLine(ring, stats)))
+  if (args.command === 'capture' || output.panel === undefined) {
+    ring.on('stats', (stats) => output.status(statusLine(ring, stats)))
+  }
 }
 
 const attackLine = ({ vector, severity, pps, bps }: Attack): string => `${vector}, ${severity}, ${rates({ pps, bps })}`

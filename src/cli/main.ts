@@ -16,6 +16,9 @@ const output = processOutput(process, (error) => {
 // Once: a second signal ends the process the usual way, should completing take too long for somebody.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort())
 
+// Also when it ends by an error that nobody expected.
+process.on('exit', () => output.panel?.draw(null))
+
 // Not process.exit(): what is still to be written is written.
 void run(process.argv.slice(2), output, stop.signal).then((status) => {
   process.exitCode = failed ? 1 : status

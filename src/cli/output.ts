@@ -1,4 +1,5 @@
 import { formatTime } from '../time.js'
+import { Panel } from './panel.js'
 
 /** Where a command writes; injected, so that tests need no process. */
 export interface Output {
@@ -8,6 +9,8 @@ export interface Output {
   err: (line: string) => void
   /** Replaces the live line below everything else; null takes it away. Does nothing where there is no terminal. */
   status: (line: string | null) => void
+  /** Lines below everything else, where standard output is a terminal that can have them. */
+  panel?: Panel
   color: boolean
   /** Columns of the terminal. */
   width: number
@@ -45,13 +48,24 @@ export function processOutput(
   // A terminal that does not know its size says 0.
   const width = stdout.columns || 80
 
+  const capable = stdout.isTTY === true && env.TERM !== 'dumb'
+  const panel = new Panel({
+    write: (text) => open && stdout.write(text),
+    get columns() {
+      return stdout.columns
+    },
+    get rows() {
+      return stdout.rows
+    },
+  })
   const hidingStatus = (write: () => void): void => {
     const line = shown
     if (line !== null) stderr.write('\r\x1b[K')
-    write()
+    panel.above(write)
     if (line !== null) stderr.write(line)
   }
   return {
+    ...(capable && { panel }),
     out: (text) => {
       if (open) hidingStatus(() => stdout.write(text))
     },
@@ -64,7 +78,7 @@ export function processOutput(
       stderr.write(`\r\x1b[K${next ?? ''}`)
       shown = next
     },
-    color: stdout.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb',
+    color: capable && !env.NO_COLOR,
     width,
   }
 }

@@ -124,6 +124,21 @@ export class FloodDetector extends EventEmitter<FloodDetectorEvents> {
     }
   }
 
+  /** What is normal now, inbound; null: that is not known yet, or not asked for. */
+  get baseline(): { pps: number; bps: number } | null {
+    const level = this.#settings.baseline === null ? null : this.#baseline.level
+    return level && { pps: level.pps, bps: level.bps }
+  }
+
+  /** What is an attack now, inbound: the lower of the threshold and of what the baseline allows; null: nothing is. */
+  get thresholds(): { pps: number | null; bps: number | null } {
+    const lowest = (wanted: Measure): number | null => {
+      const all = this.#bounds().flatMap(({ measure, at }) => (measure === wanted ? [at] : []))
+      return all.length === 0 ? null : Math.min(...all)
+    }
+    return { pps: lowest('pps'), bps: lowest('bps') }
+  }
+
   /**
    * Freezes the ring at an attack and resolves the incident when it clears, or when a replay ends. The attack is in the report.
    * A freeze that fails is a `warning` of the ring. Disposing of it, or the signal, ends it, and the incident with it.
@@ -269,7 +284,6 @@ export class FloodDetector extends EventEmitter<FloodDetectorEvents> {
   }
 
   #describe(time: string, { reached, cause, flood, pps, bps, since }: Raised): Attack {
-    const level = this.#settings.baseline === null ? null : this.#baseline.level
     // Over what fired: both measures, but of thresholds or of the baseline only.
     const alike = reached.filter((bound) => (bound.cause === 'baseline') === (cause === 'baseline'))
     const over = Math.max(1, ...alike.map(({ measure, at }) => (measure === 'pps' ? pps : bps) / at))
@@ -278,7 +292,7 @@ export class FloodDetector extends EventEmitter<FloodDetectorEvents> {
       onsetAt: formatTime(since, /\.\d{9}Z$/.test(time) ? 'nano' : 'micro'),
       pps,
       bps,
-      baseline: { pps: level?.pps ?? 0, bps: level?.bps ?? 0 },
+      baseline: this.baseline ?? { pps: 0, bps: 0 },
       cause,
       vector: vectorOfMix(flood),
       severity: severityOf(over),

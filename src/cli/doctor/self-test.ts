@@ -65,7 +65,7 @@ function bounds(done: readonly Step[]): { whole: Step | null; lossy: Step | null
 export function judgeSteps(done: readonly Step[]): Finding {
   const { whole, lossy } = bounds(done)
   const round = (pps: number): string => count(Number(pps.toPrecision(2)))
-  const how = `UDP frames of 64 bytes on loopback for ${duration(done.length * stepMs)}, every one recorded to a file; there each passes twice, and the sender takes its part, so from a card it may be more`
+  const how = `UDP frames of 64 bytes on loopback for ${duration(done.length * stepMs)}, every one recorded to a file; there each passes twice, is answered by an ICMP error, and the sender takes its part, so from a card it may be more`
   const remedy = 'fewer others on these cores; in a program a larger kernelBuffer'
   const value = { steps: done }
   if (lossy === null) {
