@@ -139,6 +139,16 @@ function needFuzzTools() {
   return find() ?? fail('clang 16 was installed, but brings no libFuzzer')
 }
 
+/** The two that look at the C++; other versions of clang-tidy know other checks. */
+function needTidyTools() {
+  const missing = ['clang-tidy-16', 'cppcheck'].filter((tool) => !inPath(tool))
+  if (missing.length > 0) {
+    const { ok, why } = installPackages(missing)
+    if (!ok) fail(`missing: ${missing.join(', ')}. ${why}`)
+  }
+  return 'clang-tidy-16'
+}
+
 // --- node_modules ----------------------------------------------------------------------------------------------------
 
 /** Runs the npm that runs us, or that is in the path. */
@@ -252,6 +262,7 @@ module.exports = {
   at,
   say,
   fail,
+  filesUnder,
   findCaptures,
   inPath,
   installPackages,
@@ -265,4 +276,5 @@ module.exports = {
   needLib,
   needNodeModules,
   needSystemPackages,
+  needTidyTools,
 }

@@ -5,6 +5,8 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <cstdio>
+#include <memory>
 #include <utility>
 
 namespace pcap_ring {
@@ -32,6 +34,12 @@ class UniqueFd {
  private:
   int fd_ = -1;
 };
+
+// Owns a stream that nothing is written to, so that closing it cannot lose anything.
+struct FileCloser {
+  void operator()(FILE* file) const { static_cast<void>(std::fclose(file)); }
+};
+using UniqueFile = std::unique_ptr<FILE, FileCloser>;
 
 // Wakes a thread that sits in poll(). Ring() may be called from any thread.
 class Doorbell {

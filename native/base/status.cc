@@ -1,8 +1,15 @@
 #include "base/status.h"
 
-#include <cstring>
+#include <string.h>
 
 namespace pcap_ring {
+namespace {
+
+// glibc's strerror_r returns the text, that of POSIX puts it into `buffer`.
+[[maybe_unused]] const char* Described(const char* text, const char*) { return text; }
+[[maybe_unused]] const char* Described(int, const char* buffer) { return buffer; }
+
+}  // namespace
 
 const char* CodeName(Code code) {
   switch (code) {
@@ -23,8 +30,9 @@ const char* CodeName(Code code) {
 }
 
 Status Status::Errno(Code code, std::string message, const char* syscall, int error_number) {
+  char text[128] = "";
   message += ": ";
-  message += std::strerror(error_number);
+  message += Described(strerror_r(error_number, text, sizeof text), text);
   return {code, std::move(message), error_number, syscall};
 }
 

@@ -41,6 +41,7 @@ std::string FormatTime(int64_t ns, Precision precision) {
 
   const bool nano = precision == Precision::kNano;
   char text[64];
+  // NOLINTNEXTLINE(cert-err33-c): the year of any int64_t of nanoseconds has four digits.
   std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d.%0*dZ", static_cast<int>(date.year()),
                 static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
                 static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),

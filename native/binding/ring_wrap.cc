@@ -136,7 +136,7 @@ RingWrap::RingWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<RingWrap>(
   session_ = std::make_unique<Session>(std::move(config), [events](HostEvent event) {
     // On the capture or the writer thread. Refused only when the environment is on its way out.
     auto owned = std::make_unique<HostEvent>(std::move(event));
-    if (events.NonBlockingCall(owned.get()) == napi_ok) owned.release();
+    if (events.NonBlockingCall(owned.get()) == napi_ok) static_cast<void>(owned.release());
   });
   // After the function, so that the hook runs before Node takes the function away.
   cleanup_ = env.AddCleanupHook(&OnEnvironmentExit, this);

@@ -62,7 +62,7 @@ Status Engine::ResolveDevice() {
 Status Engine::RunDriver() {
   if (context_.config.replay) return Drive(&replay_);
   if (Status resolved = ResolveDevice(); !resolved.ok()) return resolved;
-  const Status status = Drive(&live_);
+  Status status = Drive(&live_);
   if (status.code != Code::kPermission || !context_.config.fall_back) return status;
   std::string message = status.message + "; until then there are only statistics";
   if (!context_.config.live.filter.empty()) message += ", and the filter is not applied";
@@ -75,6 +75,7 @@ void Engine::Run() {
   if (const Status status = RunDriver(); !status.ok()) context_.listener->OnStartFailed(status);
   TapMessage shutdown;
   shutdown.kind = TapMessage::Kind::kShutdown;
+  // NOLINTNEXTLINE(bugprone-use-after-move): a queue that is full leaves it as it is.
   while (!context_.queue->messages.Push(std::move(shutdown))) {
     const timespec pause = {0, kNsPerMs};
     nanosleep(&pause, nullptr);

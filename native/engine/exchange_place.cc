@@ -67,7 +67,7 @@ int64_t PlaceOfExchange(const ExchangeOfPrograms& exchange, std::span<const int6
     // Not all of the call is to be seen here: it is behind these as likely as among them.
     moments.push_back({end_ns, -count * std::log(earlier_ns + static_cast<double>(to_ns - from_ns))});
   }
-  double least = -INFINITY;
+  double least = -HUGE_VAL;
   for (const Moment& moment : moments) least = std::max(least, moment.score - kNearlyAsLikely);
   // More of the call is still to be seen.
   if (end == stamps.size() && moments.back().score >= least) return end_ns;

@@ -90,6 +90,7 @@ void LiveDriver::CloseSource() {
   one_of_ = 1;
 }
 
+// NOLINTBEGIN(bugprone-unchecked-optional-access): called where there is a governor.
 void LiveDriver::Steer(int64_t now_ns) {
   next_steering_ns_ = now_ns + kSteeringNs;
   governor_->See({now_ns, ThreadCpuNs(), pipeline_->kept(), one_of_});
@@ -100,6 +101,7 @@ void LiveDriver::Steer(int64_t now_ns) {
   }
   Keep(one_of);
 }
+// NOLINTEND(bugprone-unchecked-optional-access)
 
 // Traffic that is beyond the budget as it is, and suspected again and again (it may come in trains), must not cost what it
 // would without one.

@@ -234,7 +234,7 @@ double Lookback::Tells(const Change& change, size_t i, size_t end) const {
 // Of packets `first` to `end` seen, the first one of the rise: the largest sum from it to the last is the most likely. The latest
 // of those that are not less likely by more than `margin` is taken, as no packet of the calm is to pass for one of the rise.
 size_t Lookback::ChangePoint(const Change& change, size_t first, size_t end, double margin) {
-  double best = -INFINITY;
+  double best = -HUGE_VAL;
   double score = 0;
   for (size_t i = end; i-- > first;) {
     score += Tells(change, i, end);

@@ -60,6 +60,7 @@ bool Pipeline::PushPutOff() {
 
 // A rise that begins here is held from now on.
 void Pipeline::LookAtLast(const Packet& packet) {
+  // NOLINTNEXTLINE(bugprone-unchecked-optional-access): only called where there is one.
   if (PushPutOff()) lookback_->Look(packet);
   putting_off_ = !ring_.MustKeepPushing();
 }

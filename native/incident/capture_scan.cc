@@ -88,6 +88,7 @@ class Finds {
     const Section section = SectionOf(scan_.tally.packets());
     scan_.tally.Add(section, packet.time_ns(), packet.len);
     scan_.traffic->Add(section, packet);
+    // NOLINTNEXTLINE(bugprone-unchecked-optional-access): packets come behind a head.
     if (section == Section::kAttack) counter_->Count(packet);
   }
   CaptureScan Take() {

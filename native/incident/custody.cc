@@ -23,10 +23,9 @@ namespace {
 // The first line of a file of /proc or /sys, "" if there is none.
 std::string ReadLine(const std::string& path) {
   std::string line;
-  if (FILE* file = std::fopen(path.c_str(), "re")) {
+  if (const UniqueFile file(std::fopen(path.c_str(), "re")); file != nullptr) {
     std::array<char, 256> text;
-    if (std::fgets(text.data(), text.size(), file) != nullptr) line = text.data();
-    std::fclose(file);
+    if (std::fgets(text.data(), text.size(), file.get()) != nullptr) line = text.data();
   }
   while (!line.empty() && (line.back() == '\n' || line.back() == ' ')) line.pop_back();
   return line;
@@ -49,6 +48,7 @@ void WriteDevice(JsonWriter* json, const std::string& name, bool promiscuous) {
   if (ioctl(fd.get(), SIOCGIFHWADDR, &request) == 0) {
     const auto* mac = reinterpret_cast<const uint8_t*>(request.ifr_hwaddr.sa_data);
     char text[18];
+    // NOLINTNEXTLINE(cert-err33-c): always as long.
     std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
     json->String(text);
   } else {

@@ -102,6 +102,7 @@ void Keeper::LookAround(const std::atomic<bool>& stop) {
   std::map<std::string, Incident> found;
   DIR* const open = opendir(directory_.c_str());
   if (open == nullptr) return;
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else reads from this stream.
   for (const dirent* entry = readdir(open); entry != nullptr && !stop.load(std::memory_order_relaxed); entry = readdir(open)) {
     const std::string id = IncidentIdOf(entry->d_name, ".json");
     if (id.empty()) continue;
@@ -134,10 +135,12 @@ void Keeper::Sweep(int64_t now_ns, const std::atomic<bool>& stop) {
   LookAround(stop);
   uint64_t bytes = 0;
   std::vector<std::pair<int64_t, std::string>> oldest_first;
-  for (const auto& [id, incident] : incidents_) {
+  // Not as [id, incident]: clang-tidy 16 breaks down over it.
+  for (const auto& entry : incidents_) {
+    const Incident& incident = entry.second;
     if (!incident.ours) continue;
     bytes += BytesOf(incident);
-    oldest_first.emplace_back(incident.report.modified_ns, id);
+    oldest_first.emplace_back(incident.report.modified_ns, entry.first);
   }
   std::sort(oldest_first.begin(), oldest_first.end());
   int removed = 0;

@@ -32,6 +32,7 @@ Status ReadNames(const std::string& directory, std::vector<std::string>* names) 
   DIR* const open = opendir(directory.c_str());
   if (open == nullptr) return failed("opendir");
   Status status;
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else reads from this stream.
   for (errno = 0; const dirent* entry = readdir(open); errno = 0) names->emplace_back(entry->d_name);
   if (errno != 0) status = failed("readdir");
   closedir(open);
@@ -162,8 +163,9 @@ Draft Leftover::DraftFrom(const CaptureScan& scan, FileFormat format) const {
   return draft;
 }
 
-// `scan`: nullptr where there never was a capture.
+// `scan`: nullptr where there never was a capture; then there is a draft.
 Status Leftover::MakeReport(const std::string& path, FileFormat format, const CaptureScan* scan) {
+  // cppcheck-suppress nullPointerRedundantCheck ; not looked at where there is a draft
   const Draft draft = draft_ ? *draft_ : DraftFrom(*scan, format);
   RecordingSpec spec;
   spec.id = id_;

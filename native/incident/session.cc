@@ -58,6 +58,7 @@ std::string StatsJson(const StatsInterval& stats, Precision precision) {
   return json.Take();
 }
 
+// cppcheck-suppress passedByValue ; its parts are moved
 Session::Session(Config config, HostSink sink)
     : facts_(std::move(config.facts)),
       sink_(std::move(sink)),

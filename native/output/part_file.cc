@@ -154,7 +154,7 @@ Status PartFile::Adopt(const std::string& final_path, const char* suffix) {
   }
   const bool locked = flock(fd_.get(), LOCK_EX | LOCK_NB) == 0;
   if (!locked && errno != EWOULDBLOCK) {
-    const Status failed = Failed("lock", "flock", errno);
+    Status failed = Failed("lock", "flock", errno);
     fd_.Reset();
     return failed;
   }

@@ -151,7 +151,8 @@ bool PacketRing::Extend(size_t count) {
   for (size_t i = 0; i < count; ++i) {
     while (slabs_ + outside_slabs_ + i >= max_slabs_ && MakeRoom()) {
     }
-    if ((*at = pool_.Take()) == nullptr) {
+    *at = pool_.Take();
+    if (*at == nullptr) {
       Reclaim();
       // Readers may hold slabs that left the ring. One that they hold and that is still in it would bring nothing.
       const auto make_room = [&] {

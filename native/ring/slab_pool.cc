@@ -17,6 +17,7 @@ SlabPool::~SlabPool() {
 
 // Pages are touched, and so cost memory, only as packets come.
 bool SlabPool::Map(Part* part, bool lent) {
+  // cppcheck-suppress invalidFunctionArg ; -1: no file
   void* memory = mmap(nullptr, part->count * Slab::kSize, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) return false;

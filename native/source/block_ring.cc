@@ -6,6 +6,8 @@
 
 #include <cstdio>
 
+#include "base/fd.h"
+
 namespace pcap_ring {
 
 // libpcap does not say where its mapping is; the system does.
@@ -16,18 +18,19 @@ bool BlockRing::Attach(int socket) {
   struct stat file;
   if (getsockopt(socket, SOL_PACKET, PACKET_VERSION, &version, &size) != 0 || version != TPACKET_V3) return false;
   if (fstat(socket, &file) != 0) return false;
-  FILE* maps = std::fopen("/proc/self/maps", "re");
+  const UniqueFile maps(std::fopen("/proc/self/maps", "re"));
   if (maps == nullptr) return false;
   char line[512];
-  while (blocks_ == 0 && std::fgets(line, sizeof line, maps) != nullptr) {
+  while (blocks_ == 0 && std::fgets(line, sizeof line, maps.get()) != nullptr) {
     unsigned long begin, end, inode;
     unsigned major, minor;
+    // NOLINTNEXTLINE(cert-err34-c): what the kernel prints fits.
     if (std::sscanf(line, "%lx-%lx %*s %*x %x:%x %lu", &begin, &end, &major, &minor, &inode) != 5) continue;
     if (inode != file.st_ino || makedev(major, minor) != file.st_dev || (end - begin) % kBlockSize != 0) continue;
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): an address is told as a number.
     begin_ = reinterpret_cast<uint8_t*>(begin);
     blocks_ = (end - begin) / kBlockSize;
   }
-  std::fclose(maps);
   return blocks_ > 0;
 }
 

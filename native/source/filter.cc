@@ -4,14 +4,11 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/fd.h"
 #include "base/time.h"
 
 namespace pcap_ring {
 namespace {
-
-struct FileCloser {
-  void operator()(FILE* file) const { std::fclose(file); }
-};
 
 struct PcapFileHeader {
   uint32_t magic = 0xa1b23c4d;
@@ -38,14 +35,12 @@ PcapHandle OpenDead(uint32_t linktype, uint32_t snaplen) {
   header.linktype = linktype;
   std::array<char, sizeof header> bytes;
   std::memcpy(bytes.data(), &header, sizeof header);
-  FILE* file = fmemopen(bytes.data(), bytes.size(), "rb");
+  UniqueFile file(fmemopen(bytes.data(), bytes.size(), "rb"));
   if (file == nullptr) return nullptr;
   char error[PCAP_ERRBUF_SIZE];
-  PcapHandle handle(pcap_fopen_offline(file, error));
-  if (handle == nullptr) {
-    std::fclose(file);
-    return nullptr;
-  }
+  PcapHandle handle(pcap_fopen_offline(file.get(), error));
+  if (handle == nullptr) return nullptr;
+  static_cast<void>(file.release());  // the handle closes it
   // Its file ends with this function; what stays is what was learned from it.
   return PcapHandle(pcap_open_dead(pcap_datalink(handle.get()), static_cast<int>(snaplen)));
 }
@@ -58,13 +53,13 @@ std::string DltName(int dlt) {
 uint32_t FileLinkType(pcap_t* handle) {
   PcapFileHeader header;
   std::array<char, sizeof header + 1> bytes{};
-  std::unique_ptr<FILE, FileCloser> file(fmemopen(bytes.data(), bytes.size(), "wb"));
+  UniqueFile file(fmemopen(bytes.data(), bytes.size(), "wb"));
   if (file == nullptr) return static_cast<uint32_t>(pcap_datalink(handle));
   pcap_dumper_t* dumper = pcap_dump_fopen(handle, file.get());
   if (dumper == nullptr) return static_cast<uint32_t>(pcap_datalink(handle));
   pcap_dump_flush(dumper);
   std::memcpy(&header, bytes.data(), sizeof header);
-  file.release();  // the dumper closes it
+  static_cast<void>(file.release());  // the dumper closes it
   pcap_dump_close(dumper);
   return header.linktype;
 }

@@ -339,7 +339,7 @@ class Pcapng final : public Format {
   Next Read(Packet* packet) override {
     Verdict verdict;
     while (!verdict) verdict = ReadBlock(packet);
-    return *verdict;
+    return *verdict;  // NOLINT(bugprone-unchecked-optional-access): the loop ends with one
   }
 
  private:

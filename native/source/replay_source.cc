@@ -50,7 +50,7 @@ std::optional<int64_t> ReplaySource::next_ns() {
 
 bool ReplaySource::Read(Item* item) {
   if (!next_ns()) return false;
-  Packet packet = *ahead_;
+  Packet packet = *ahead_;  // NOLINT(bugprone-unchecked-optional-access): it gave the time
   current_bytes_.swap(ahead_bytes_);
   Fetch();
 

@@ -270,9 +270,11 @@ TEST(StatusCarriesTheErrno) {
   errno = ENOSPC;
   const Status failed = Status::Errno(Code::kNoSpace, "a.pcap", "write");
   CHECK(failed.code == Code::kNoSpace);
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread.
   CHECK_EQ(failed.message, "a.pcap: "s + std::strerror(ENOSPC));
   CHECK_EQ(failed.error_number, ENOSPC);
   CHECK_EQ(failed.syscall, "write"s);
+  CHECK_EQ(Status::Errno(Code::kWrite, "a.pcap", "write", 4'000).message, "a.pcap: Unknown error 4000");
 }
 
 }  // namespace

@@ -31,6 +31,7 @@ template <typename T>
 std::string Show(const T& value) {
   if constexpr (requires { std::to_string(value); }) {
     return std::to_string(value);
+    // cppcheck-suppress identicalConditionAfterEarlyExit ; it does not look into the braces
   } else if constexpr (requires { std::string(value); }) {
     return std::string(value);
   } else {
@@ -60,10 +61,12 @@ inline int RunAll() {
 
 }  // namespace pcap_ring::testing
 
+// NOLINTBEGIN(bugprone-macro-parentheses): a name that is declared.
 #define TEST(name)                                                                   \
   static void name();                                                                \
   static const ::pcap_ring::testing::Register register_##name(#name, &name);         \
   static void name()
+// NOLINTEND(bugprone-macro-parentheses)
 #define CHECK(condition) \
   ((condition) ? (void)0 : ::pcap_ring::testing::Fail(__FILE__, __LINE__, "CHECK(" #condition ")"))
 // Copies: a reference into a temporary would not outlive its line.

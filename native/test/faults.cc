@@ -71,6 +71,7 @@ using pcap_ring::testing::Through;
 
 extern "C" {
 
+// NOLINTBEGIN(bugprone-reserved-identifier): the names are those of the linker's --wrap.
 int __real_open(const char* path, int flags, ...);
 ssize_t __real_write(int fd, const void* data, size_t size);
 ssize_t __real_pread(int fd, void* data, size_t size, off_t offset);
@@ -137,4 +138,5 @@ long __wrap_syscall(long number, ...) {
   const auto real = [&] { return __real_syscall(number, given[0], given[1], given[2], given[3], given[4]); };
   return number == SYS_renameat2 ? Through(reinterpret_cast<const char*>(given[1]), real) : real();
 }
+// NOLINTEND(bugprone-reserved-identifier)
 }

@@ -20,7 +20,7 @@ constexpr uint32_t kSeed = 20261122;
 // A watch over a stream of packets, asked as Lookback does.
 class Feed {
  public:
-  explicit Feed(OnsetThresholds thresholds = {}, int64_t keep_ns = kKeepNs)
+  explicit Feed(const OnsetThresholds& thresholds = {}, int64_t keep_ns = kKeepNs)
       : watch(thresholds, keep_ns, 256 * 1024), random_(kSeed) {}
 
   void Packet(int64_t time_ns, uint32_t len) {

@@ -94,6 +94,7 @@ TEST(a_second_after_any_rate_began_the_budget_is_kept) {
 
 TEST(at_a_constant_rate_n_stays_what_it_is) {
   for (const double packet_ns : kCosts) {
+    // NOLINTNEXTLINE(cert-flp30-c): whatever the last one is.
     for (double pps = 1e4; pps < 2e6; pps *= 1.17) {
       Thread thread(kBudget, static_cast<uint64_t>(pps));
       thread.Run(pps, 5, packet_ns);
