@@ -1,5 +1,5 @@
 import { invalidArgType, invalidArgValue, outOfRange } from '../errors.js'
-import { judgeObject } from '../options.js'
+import { judgeObject, judgePath } from '../options.js'
 import { parseDuration } from '../time.js'
 import type { IncidentReport } from '../types.js'
 import { isName } from './keys.js'
@@ -67,15 +67,35 @@ export interface Given {
   json: Buffer
 }
 
+function jsonOf(report: unknown): Buffer {
+  let text: string | undefined
+  try {
+    text = JSON.stringify(report)
+  } catch (cause) {
+    throw invalidArgValue('capture.report', report, `must be JSON: ${(cause as Error).message}`)
+  }
+  if (text === undefined) throw invalidArgValue('capture.report', report, 'must be JSON')
+  return Buffer.from(text)
+}
+
+/** A head of a trail. */
+export function judgeHead(value: unknown): string | undefined {
+  const name = 'options.since'
+  if (value === undefined) return undefined
+  if (typeof value !== 'string') throw invalidArgType(name, 'string', value)
+  if (!/^[0-9a-f]{64}$/.test(value)) throw invalidArgValue(name, value, 'must be what head() gave')
+  return value
+}
+
 export function judgeCapture(value: unknown): Given {
   const { file, report } = judgeObject(value, 'capture')
-  if (typeof file !== 'string') throw invalidArgType('capture.file', 'string', file)
+  judgePath(file, 'capture.file')
   const { id, format } = judgeObject(report, 'capture.report')
   if (typeof id !== 'string') throw invalidArgType('capture.report.id', 'string', id)
   if (!isName(id)) throw invalidArgValue('capture.report.id', id, 'must be the id of an incident')
   if (format !== 'pcap' && format !== 'pcapng') throw invalidArgValue('capture.report.format', format)
-  const json = Buffer.from(JSON.stringify(report))
+  const json = jsonOf(report)
   if (json.length > longestReport)
     throw outOfRange('capture.report', `at most ${longestReport} bytes long`, json.length)
-  return { file, report: report as unknown as IncidentReport, json }
+  return { file: file as string, report: report as unknown as IncidentReport, json }
 }

@@ -1,8 +1,10 @@
 import { createHmac } from 'node:crypto'
 
 import { PcapRingError } from '../errors.js'
+import { judgeObject } from '../options.js'
 import { formatTime } from '../time.js'
 import { ahead } from './ahead.js'
+import { judgeHead } from './arguments.js'
 import type { ArchiveKey, KeyRing } from './keys.js'
 import type { AuditEntry, AuditTrail, Verification } from './types.js'
 
@@ -127,7 +129,8 @@ export class ChainedTrail implements AuditTrail {
     }
   }
 
-  async verify({ since }: { since?: string | undefined } = {}): Promise<Verification> {
+  async verify(options?: { since?: string | undefined }): Promise<Verification> {
+    const since = judgeHead(judgeObject(options, 'options').since)
     await this.#checkKeys()
     let seq = 1
     let previous = none

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
-import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import { types } from 'node:util'
 
@@ -26,9 +25,11 @@ import { ChainedTrail, type Deed, type Journal } from './audit-trail.js'
 import { SteadyClock } from './clock.js'
 import type { Head } from './envelope.js'
 import { handle, type Served } from './handler.js'
+import { inPassing } from './in-passing.js'
 import { KeyRing } from './keys.js'
 import { readLink, writeLink } from './links.js'
 import { isSystemError } from './local-files.js'
+import { RefusedLinks } from './refused-links.js'
 import type { Archive, ArchivedCapture, ArchiveOptions, ArchiveSink, AuditTrail } from './types.js'
 import type { Kept, Known, Vault } from './vault.js'
 
@@ -37,9 +38,8 @@ const pieceSize = 1024 * 1024
 /** Heads that are read at once, where all are. */
 const headsAtOnce = 16
 
-/** The archive itself, and whoever comes with a link that is none. */
+/** The archive itself. */
 const self = 'pcap-ring'
-const stranger = 'unknown'
 
 const textOfMs = (ms: number): string => formatTime(BigInt(Math.floor(ms)) * 1_000_000n)
 const msOfText = (text: string): number => Number(parseTime(text, 'time') / 1_000_000n)
@@ -71,6 +71,8 @@ export abstract class BaseArchive implements Archive {
   readonly #retentionMs: number
   readonly #baseUrl: { base: string; path: string } | null
   readonly #clock = new SteadyClock()
+  // They are refused whatever becomes of the entry.
+  readonly #refusals = new RefusedLinks((deed) => this.#enterInstead(deed))
 
   protected constructor(options: ArchiveOptions, vault: Vault, journal: Journal) {
     const { keys, retention, baseUrl } = judgeObject(options, 'options')
@@ -141,12 +143,18 @@ export abstract class BaseArchive implements Archive {
     }
   }
 
-  /** What is kept under this id, if it is the same; null: nothing is. */
+  /** What is kept under this id, if it is the same; null: nothing is any more. */
   async #storedAlready(id: string, file: FileHandle): Promise<ArchivedCapture | null> {
     const kept = await this.#vault.open(id, this.#keys)
     if (kept === null) return null
     await kept.close()
     const { head } = kept
+    const nowText = textOfMs(this.#clock.forAge())
+    if (head.retainedUntil <= nowText) {
+      // It may go at any moment; what is put now is kept for its whole time.
+      await this.#sweep(id, nowText)
+      return null
+    }
     if (head.sha256 === (await digestOf(file))) return this.#described(head)
     throw new PcapRingError(
       'ERR_PCAP_FILE_EXISTS',
@@ -233,13 +241,7 @@ export abstract class BaseArchive implements Archive {
   async #find(url: string): Promise<Served | null> {
     const link = readLink(url, this.#keys)
     if (link === null || this.#clock.forExpiry() >= link.expiresMs) {
-      // It is refused whatever becomes of the entry.
-      await this.#enterInstead({
-        actor: link?.actor ?? stranger,
-        action: 'download',
-        capture: link?.id ?? null,
-        outcome: 'refused',
-      })
+      await this.#refusals.enter({ actor: link?.actor, capture: link?.id })
       return null
     }
     const { id, actor } = link
@@ -299,9 +301,8 @@ export abstract class BaseArchive implements Archive {
         if ('error' in found) throw found.error
         const { id, head } = found
         if (head === null || head.retainedUntil > nowText) continue
-        const deed = { actor: self, action: 'sweep', capture: id } as const
-        await this.#trail.append({ ...deed, outcome: 'ok' })
-        if (await this.#act(deed, () => this.#vault.remove(id))) removed.push(this.#described(head))
+        const swept = await this.#sweep(id, nowText)
+        if (swept !== null) removed.push(swept)
       } catch (error) {
         // How long it was to be kept nobody can tell.
         if (!isOurs(error, 'ERR_PCAP_ARCHIVE_CORRUPT', 'ERR_PCAP_ARCHIVE_KEY')) failures.push(ours(error))
@@ -311,30 +312,34 @@ export abstract class BaseArchive implements Archive {
     return removed
   }
 
+  /** null: it is kept still, or was gone already. */
+  async #sweep(id: string, nowText: string): Promise<ArchivedCapture | null> {
+    const kept = await this.#vault.open(id, this.#keys)
+    if (kept === null) return null
+    try {
+      if (kept.head.retainedUntil > nowText) return null
+      const deed = { actor: self, action: 'sweep', capture: id } as const
+      await this.#trail.append({ ...deed, outcome: 'ok' })
+      return (await this.#act(deed, () => this.#vault.remove(id, kept))) ? this.#described(kept.head) : null
+    } finally {
+      await kept.close()
+    }
+  }
+
   async copyTo(id: string, to: ArchiveSink, options: { actor: string }): Promise<ArchivedCapture> {
     judgeId(id)
     if (typeof (to as Partial<ArchiveSink> | null)?.put !== 'function') throw invalidArgType('to', 'ArchiveSink', to)
     const deed = { actor: judgeActor(judgeObject(options, 'options').actor), action: 'copy', capture: id } as const
     const kept = await this.#openFor(deed)
-    // Only this user may enter it.
-    const directory = await mkdtemp(join(tmpdir(), 'pcap-ring-')).catch(async (error) => {
-      await kept.close()
-      throw error
-    })
     try {
       const report = JSON.parse(await kept.report()) as IncidentReport
-      const file = join(directory, `incident_${id}.${kept.head.format}`)
-      const handle = await open(file, 'wx', 0o600)
-      try {
-        for await (const piece of this.#stream(kept, 0, kept.head.bytes, deed)) await handle.writeFile(piece)
-      } finally {
-        await handle.close()
-      }
-      await this.#trail.append({ ...deed, outcome: 'ok' })
-      return await this.#act(deed, () => to.put({ file, report }))
+      const pieces = this.#stream(kept, 0, kept.head.bytes, deed)
+      return await inPassing(`incident_${id}.${kept.head.format}`, pieces, async (file) => {
+        await this.#trail.append({ ...deed, outcome: 'ok' })
+        return this.#act(deed, () => to.put({ file, report }))
+      })
     } finally {
       await kept.close()
-      await rm(directory, { recursive: true, force: true })
     }
   }
 

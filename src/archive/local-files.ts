@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { constants } from 'node:fs'
-import { chown, type FileHandle, link, lstat, mkdir, open, readdir, unlink } from 'node:fs/promises'
+import { type BigIntStats, constants } from 'node:fs'
+import { chown, type FileHandle, link, lstat, mkdir, open, readdir, rename, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
 import { PcapRingError } from '../errors.js'
 
+const unfinishedNameOf = (path: string): string => `${path}.${randomBytes(6).toString('hex')}.tmp`
 const unfinishedPattern = /\.[0-9a-f]{12}\.tmp$/
 
 export const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>
@@ -60,7 +61,7 @@ export async function createFile(
   write: (file: FileHandle) => Promise<void>,
 ): Promise<boolean> {
   const directory = dirname(path)
-  const unfinished = `${path}.${randomBytes(6).toString('hex')}.tmp`
+  const unfinished = unfinishedNameOf(path)
   await makeDirectory(directory)
   const file = await open(unfinished, 'wx', mode)
   try {
@@ -111,6 +112,23 @@ export async function removeFile(path: string): Promise<boolean> {
   }
   await syncDirectory(dirname(path))
   return true
+}
+
+/** Removes a file if it is the one that is meant. By its name alone another could go that has just been given it. */
+export async function removeJust(path: string, isIt: (stats: BigIntStats) => boolean): Promise<boolean> {
+  const taken = unfinishedNameOf(path)
+  try {
+    if (!isIt(await lstat(path, { bigint: true }))) return false
+    await rename(path, taken)
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return false
+    throw error
+  }
+  const right = isIt(await lstat(taken, { bigint: true }))
+  if (!right) await link(taken, path)
+  await unlink(taken)
+  await syncDirectory(dirname(path))
+  return right
 }
 
 export interface Unfinished {

@@ -1,8 +1,9 @@
+import type { BigIntStats } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { isName } from './keys.js'
-import { available, createFile, namesIn, openToRead, removeFile, unfinishedIn } from './local-files.js'
+import { available, createFile, namesIn, openToRead, removeFile, removeJust, unfinishedIn } from './local-files.js'
 import type { Store, StoredFile } from './store.js'
 
 const extension = '.sealed'
@@ -10,15 +11,22 @@ const pattern = /^[A-Za-z0-9._-]{1,64}\.sealed$/
 /** A capture is written in seconds; what it is read from may be slow. */
 const abandonedAfterMs = 3_600_000
 
-class LocalFile implements StoredFile {
+export class LocalFile implements StoredFile {
   readonly size: number
   readonly #handle: FileHandle
   readonly #path: string
+  readonly #stats: BigIntStats
 
-  constructor(path: string, handle: FileHandle, size: number) {
+  constructor(path: string, handle: FileHandle, stats: BigIntStats) {
     this.#path = path
     this.#handle = handle
-    this.size = size
+    this.#stats = stats
+    this.size = Number(stats.size)
+  }
+
+  /** Sound as long as this one is open: until then nobody else gets its number. */
+  is({ dev, ino }: BigIntStats): boolean {
+    return dev === this.#stats.dev && ino === this.#stats.ino
   }
 
   read(position: number, length: number): Promise<Buffer> {
@@ -69,7 +77,7 @@ export class LocalStore implements Store {
       const handle = await openToRead(path)
       if (handle === null) return null
       try {
-        return new LocalFile(path, handle, (await handle.stat()).size)
+        return new LocalFile(path, handle, await handle.stat({ bigint: true }))
       } catch (error) {
         await handle.close()
         throw error
@@ -85,9 +93,9 @@ export class LocalStore implements Store {
     }
   }
 
-  remove(id: string): Promise<boolean> {
+  remove(id: string, only?: LocalFile): Promise<boolean> {
     const path = this.location(id)
-    return available(path, () => removeFile(path))
+    return available(path, () => (only ? removeJust(path, (stats) => only.is(stats)) : removeFile(path)))
   }
 
   tidy(): Promise<void> {

@@ -25,13 +25,13 @@ export async function* seal({ known, key, report, capture, enter }: Incoming): A
 /** An archived capture that was found whole from the outside: its head is authentic, its size right. */
 export class SealedFile implements Kept {
   readonly head: Head
-  readonly #file: StoredFile
+  readonly file: StoredFile
   readonly #opened: OpenedHead
   readonly #where: string
 
   private constructor(file: StoredFile, opened: OpenedHead, where: string) {
     this.head = opened.head
-    this.#file = file
+    this.file = file
     this.#opened = opened
     this.#where = where
   }
@@ -50,7 +50,7 @@ export class SealedFile implements Kept {
   }
 
   close(): Promise<void> {
-    return this.#file.close()
+    return this.file.close()
   }
 
   async report(): Promise<string> {
@@ -70,7 +70,7 @@ export class SealedFile implements Kept {
     const endChunk = Math.ceil(end / chunkSize)
     for (let first = Math.floor(start / chunkSize); first < endChunk; first += chunksAtOnce) {
       const count = Math.min(chunksAtOnce, endChunk - first)
-      const sealed = await this.#file.read(size + first * sealedChunkSize, count * sealedChunkSize)
+      const sealed = await this.file.read(size + first * sealedChunkSize, count * sealedChunkSize)
       for (let i = 0; i < count; i++) {
         const chunk = first + i
         const piece = this.#openChunk(dataKey, chunk, chunk === chunks - 1, sealed, i)

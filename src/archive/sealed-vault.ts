@@ -31,8 +31,8 @@ export class SealedVault implements Vault {
     return this.#store.ids()
   }
 
-  remove(id: string): Promise<boolean> {
-    return this.#store.remove(id)
+  remove(id: string, only?: SealedFile): Promise<boolean> {
+    return this.#store.remove(id, only?.file)
   }
 
   location(id: string): string {

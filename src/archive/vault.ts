@@ -40,8 +40,8 @@ export interface Vault {
   /** Whether there is one, damaged or not. */
   has(id: string): Promise<boolean>
   ids(): AsyncIterable<string>
-  /** False: there is none. */
-  remove(id: string): Promise<boolean>
+  /** False: there is none. With `only`: just that one, which is open, and not what has taken its place since. */
+  remove(id: string, only?: Kept): Promise<boolean>
   /** What others call it: a path, a URL. */
   location(id: string): string
   /** Clears away what writers that died left behind. */

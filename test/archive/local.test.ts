@@ -1,15 +1,26 @@
 // An archive in a directory: what holds of every archive, and what only a directory has.
 
 import { randomBytes } from 'node:crypto'
-import { existsSync, readdirSync, renameSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
 
 import { LocalArchive } from '../../src/archive/index.js'
+import { removeJust } from '../../src/archive/local-files.js'
+import { type LocalFile, LocalStore } from '../../src/archive/local-store.js'
 import { scratch } from '../support/replay.js'
 import { localBackend } from './places.js'
 import { archiveSuite } from './suite.js'
-import { allOf, archiveOf, captureOf, keyOf } from './support.js'
+import { allOf, archiveOf, bytesOf, captureOf, keyOf } from './support.js'
 
 const actor = 'tester'
 const day = 86_400_000
@@ -21,6 +32,81 @@ test('it is for its owner alone', async (t) => {
   const { location } = await archiveOf(t, { directory }).put(captureOf(t, 'a'))
   t.equal(statSync(directory).mode & 0o777, 0o700)
   t.equal(statSync(location).mode & 0o777, 0o400)
+})
+
+test('put again once it is past its retention: it is kept anew', async (t) => {
+  const directory = join(scratch(t), 'archive')
+  const options = { directory, keys: [keyOf()], retention: '1d' } as const
+  const capture = captureOf(t, 'a')
+  const old = await new LocalArchive(options).put(capture)
+  const real = Date.now
+  Date.now = () => real() + 2 * day
+  t.teardown(() => {
+    Date.now = real
+  })
+  const later = new LocalArchive(options)
+  const stored = await later.put(capture)
+  t.ok(stored.retainedUntil > old.retainedUntil)
+  t.strictSame(await later.sweep(), [])
+  t.strictSame(await allOf(later.list()), [stored])
+  t.ok((await bytesOf(await later.open('a', { actor }))).equals(capture.bytes))
+  const deeds = (await allOf(later.audit.entries())).map(({ action }) => action)
+  t.strictSame(deeds, ['key', 'put', 'sweep', 'put', 'download'])
+})
+
+test('sweeps beside puts of the same capture: what was put is there', async (t) => {
+  const directory = join(scratch(t), 'archive')
+  const options = { directory, keys: [keyOf()], retention: '1d' } as const
+  const capture = captureOf(t, 'a')
+  const real = Date.now
+  t.teardown(() => {
+    Date.now = real
+  })
+  await new LocalArchive(options).put(capture)
+  for (let round = 1; round <= 20; round++) {
+    Date.now = () => real() + 2 * round * day
+    const archives = Array.from({ length: 4 }, () => new LocalArchive(options))
+    const [a, b, c, d] = archives as [LocalArchive, LocalArchive, LocalArchive, LocalArchive]
+    const [, , stored] = await Promise.all([a.sweep(), b.sweep(), c.put(capture), d.put(capture), c.sweep()])
+    t.strictSame(await allOf(a.list()), [stored])
+  }
+  t.strictSame(readdirSync(directory).sort(), ['a.sealed', 'audit'])
+})
+
+test('a file that took the place of another one is not removed for it', async (t) => {
+  const directory = scratch(t)
+  const store = new LocalStore(directory)
+  const content = async function* (text: string) {
+    yield Buffer.from(text)
+  }
+  await store.create('a', content('old'), undefined)
+  const old = (await store.open('a')) as LocalFile
+  await store.remove('a')
+  await store.create('a', content('new'), undefined)
+  t.notOk(await store.remove('a', old))
+  t.equal(readFileSync(store.location('a'), 'utf8'), 'new')
+  // In the very moment between looking and taking.
+  let looks = 0
+  t.notOk(await removeJust(store.location('a'), () => ++looks === 1))
+  t.equal(looks, 2)
+  t.equal(readFileSync(store.location('a'), 'utf8'), 'new')
+  t.strictSame(readdirSync(directory), ['a.sealed'])
+  await old.close()
+})
+
+test('a clock that is centuries ahead once does not keep anything from being put later', async (t) => {
+  const directory = join(scratch(t), 'archive')
+  const options = { directory, keys: [keyOf()] }
+  const real = Date.now
+  t.teardown(() => {
+    Date.now = real
+  })
+  for (const year of [2300, 12_000]) {
+    Date.now = () => Date.UTC(year, 0)
+    await new LocalArchive(options).put(captureOf(t, `y${year}`))
+  }
+  Date.now = real
+  t.equal((await new LocalArchive(options).put(captureOf(t, 'now'))).id, 'now')
 })
 
 test('a clock that was set back makes nothing older than what the trail has', async (t) => {

@@ -1,7 +1,7 @@
 // Several processes with one archive, and some that are killed.
 
-import { readdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { test } from 'tap'
 
 import { LocalArchive } from '../../src/archive/index.js'
@@ -56,6 +56,36 @@ test('eight processes at once: one chain, nothing lost', async (t) => {
     readdirSync(join(directory, 'audit')).filter((name) => !name.endsWith('.jsonl')),
     [],
   )
+})
+
+test('a process that is killed while it copies leaves nothing in the clear', async (t) => {
+  const dir = scratch(t)
+  const key = keyOf()
+  const capture = captureOf(t, 'a', 500)
+  const archive = new LocalArchive({ directory: join(dir, 'archive'), keys: [key] })
+  await archive.put(capture)
+  const tmp = join(dir, 'tmp')
+  mkdirSync(tmp)
+  const host = await Host.start(t, { env: { TMPDIR: tmp } })
+  const job = { directory: join(dir, 'archive'), secret: key.secret }
+  const seen = await host.call<unknown, string, typeof job>(async ({ require }, { directory, secret }) => {
+    const { LocalArchive } = require(`${process.env.PCAP_RING_ROOT}/lib/archive/index.js`)
+    const archive = new LocalArchive({ directory, keys: [{ id: 'k1', secret: Uint8Array.from(secret) }] })
+    return new Promise((resolve, reject) => {
+      const put = ({ file }: { file: string }) => {
+        resolve(file)
+        return new Promise(() => {})
+      }
+      archive.copyTo('a', { put }, { actor: 'x' }).catch(reject)
+    })
+  }, job)
+  t.equal(basename(seen), 'incident_a.pcap')
+  t.ok(readFileSync(seen).equals(capture.bytes), 'it is there meanwhile')
+  await host.kill('SIGKILL')
+  t.notOk(existsSync(seen))
+  for (const entry of readdirSync(tmp, { recursive: true, withFileTypes: true })) {
+    t.notOk(entry.isFile(), `${entry.name}`)
+  }
 })
 
 test('forty processes killed while they enter and store: the chain holds, what is there is whole', async (t) => {

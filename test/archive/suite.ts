@@ -354,6 +354,21 @@ export function archiveSuite(t: Test, backend: Backend): void {
     await t.rejects(archive.put({ file, report: { ...report, id: '../b' } }), { code: 'ERR_INVALID_ARG_VALUE' })
     await t.rejects(archive.put({ file, report }, { signal: AbortSignal.abort() }), { name: 'AbortError' })
     await t.rejects(archive.copyTo('a', {} as never, { actor }), { code: 'ERR_INVALID_ARG_TYPE' })
+    await t.rejects(archive.put({ file: '', report }), { code: 'ERR_INVALID_ARG_VALUE', message: /capture\.file/ })
+    const circular: object = {
+      ...report,
+      get self() {
+        return this
+      },
+    }
+    for (const unfit of [circular, { ...report, bytes: 1n }, { ...report, toJSON: () => undefined }]) {
+      const put = archive.put({ file, report: unfit as never })
+      await t.rejects(put, { code: 'ERR_INVALID_ARG_VALUE', message: /capture\.report/ })
+    }
+    for (const since of [5, 'x', 'A'.repeat(64)]) {
+      await t.rejects(archive.audit.verify({ since: since as never }), { code: /^ERR_INVALID_ARG_/, message: /since/ })
+    }
+    await t.rejects(archive.audit.verify(null as never), { code: 'ERR_INVALID_ARG_TYPE' })
     t.throws(() => archive.handler(), { code: 'ERR_INVALID_ARG_VALUE', message: /baseUrl/ })
     for (const retention of ['1d', '365d', day, 90 * day] as const) t.doesNotThrow(() => place.archive({ retention }))
     for (const retention of ['0d', '366d', '23h', 0, -1, Number.NaN, Number.POSITIVE_INFINITY] as const) {

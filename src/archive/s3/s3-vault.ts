@@ -157,8 +157,10 @@ export class S3Vault implements Vault {
     }
   }
 
-  async remove(id: string): Promise<boolean> {
+  async remove(id: string, only?: Kept): Promise<boolean> {
     const there = await this.#objects.head(this.#key(id))
+    // Not every store deletes on a condition: between this and the next request another one may still take its place.
+    if (only !== undefined && there?.Metadata?.[metadata.retainedUntil] !== only.head.retainedUntil) return false
     const head = there?.Metadata?.[metadata.head]
     const removed = await this.#objects.remove(this.#key(id))
     if (head !== undefined) await this.#objects.remove(`${this.#reports}${id}.${nonceOf(Buffer.from(head, 'base64'))}`)
