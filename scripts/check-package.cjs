@@ -58,7 +58,7 @@ check(
 )
 const strangers = files.filter(
   (file) =>
-    !/^(lib|prebuilds|vendor|native)\/|^(package\.json|binding\.gyp|README\.md|LICENSE|CHANGELOG\.md|DESIGN\.md|SECURITY\.md|docs\/\w+\.(md|svg))$/.test(
+    !/^(lib|prebuilds|vendor|native)\/|^(package\.json|binding\.gyp|README\.md|LICENSE|CHANGELOG\.md|DESIGN\.md|SECURITY\.md|docs\/\w+\.(md|png|svg))$/.test(
       file,
     ) || /^native\/(test|fuzz)\/|\/\.[^/]*$/.test(file),
 )

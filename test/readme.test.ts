@@ -184,6 +184,18 @@ test('an archive behind a ring, on a recording', { skip: notBuilt }, (t) => {
   t.end()
 })
 
+test('a page of a capture', { skip: notBuilt }, (t) => {
+  const code = blocks('ts').find((block) => block.includes('summarize'))
+  const { outputText } = ts.transpileModule(`${code}`.replace('captures/incident_3f9a1c22.pcap', 'recording.pcap'), {
+    compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 },
+  })
+  const dir = installed(t)
+  run(t, dir, outputText)
+  t.match(readFileSync(join(dir, 'incident.html'), 'utf8'), /^<!doctype html>[\s\S]*>40,000<\/data>/)
+  t.match(readFileSync(join(dir, 'incident.md'), 'utf8'), /^# Recording recording\n/)
+  t.end()
+})
+
 test('every command line of it is right usage', (t) => {
   const lines = blocks('sh').flatMap((block) => block.split('\n').filter((line) => line.startsWith('pcap-ring ')))
   for (const line of lines) {

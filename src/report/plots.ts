@@ -66,25 +66,30 @@ export function ratePlot({ title, since, from, to, parts, bins, marks, holes }: 
   const x = scaleLinear().domain([from, to]).range([0, 100])
   const most = Math.max(1, ...bins.map(({ total }) => total))
   const y = scaleLinear().domain([0, most]).nice(3).range([plotHeight, 0])
-  const top = marks.length * rowHeight + 4
+  const top = marks.length * rowHeight + 16
   const bottom = top + plotHeight
 
-  const grid = y
-    .ticks(3)
-    .filter((tick) => tick > 0)
-    .map((tick) => {
-      const at = top + y(tick)
-      return html`<line class="grid" x1="0" x2="100%" y1="${at}" y2="${at}"/><text class="tick" x="2" y="${at - 3}">${rate(tick, 'pps')}</text>`
-    })
+  const ticks = y.ticks(3).filter((tick) => tick > 0)
+  const grid = ticks.map(
+    (tick) => html`<line class="grid" x1="0" x2="100%" y1="${top + y(tick)}" y2="${top + y(tick)}"/>`,
+  )
+  const rates = ticks.map((tick) => {
+    const text = rate(tick, 'pps').replace('.0 ', ' ')
+    return html`<text class="tick" x="2" y="${top + y(tick) - 3}">${text}</text>`
+  })
   const axis = timeTicks(from, to).map(({ at, text }) => {
     const place = x(at)
-    return html`<line class="axis" x1="${percent(place)}" x2="${percent(place)}" y1="${bottom}" y2="${bottom + 5}"/><text class="tick" x="${percent(place)}" y="${bottom + 17}" text-anchor="${place < 8 ? 'start' : place > 92 ? 'end' : 'middle'}">${text}</text>`
+    const anchor = place < 8 ? 'start' : place > 92 ? 'end' : 'middle'
+    return html`<line class="axis" x1="${percent(place)}" x2="${percent(place)}" y1="${bottom}" y2="${bottom + 5}"/><text class="tick" x="${percent(place)}" y="${bottom + 17}" text-anchor="${anchor}">${text}</text>`
   })
-  const lines = marks.map(({ name, at }, i) => {
-    const place = Math.min(100, Math.max(0, x(at)))
-    const left = place > 60
-    const label = `${name} ${signed(at)}`
-    return html`<line class="mark mark-${name}" x1="${percent(place)}" x2="${percent(place)}" y1="${i * rowHeight + 4}" y2="${bottom}"/><svg x="${percent(place)}" overflow="visible" width="1" height="1"><text class="label" x="${left ? -5 : 5}" y="${i * rowHeight + 13}" text-anchor="${left ? 'end' : 'start'}">${label}</text></svg>`
+  const labels = labelled(marks.map(({ name, at }) => ({ name, at, place: Math.min(100, Math.max(0, x(at))) })))
+  const lines = labels.map(({ name, place, row }) => {
+    const there = percent(place)
+    return html`<line class="mark mark-${name}" x1="${there}" x2="${there}" y1="${row * rowHeight + 4}" y2="${bottom}"/>`
+  })
+  const names = labels.map(({ name, at, place, row, leftwards }) => {
+    const [anchor, away] = leftwards ? ['end', -5] : ['start', 5]
+    return html`<svg x="${percent(place)}" overflow="visible" width="1" height="1"><text class="label" x="${away}" y="${row * rowHeight + 13}" text-anchor="${anchor}">${name} ${signed(at)}</text></svg>`
   })
   const gaps = holes
     .filter((hole) => x(hole.to) - x(hole.from) > 0.3)
@@ -98,7 +103,25 @@ export function ratePlot({ title, since, from, to, parts, bins, marks, holes }: 
     `The highest rate drawn is ${rate(peak.total, 'pps')}, at ${signed(peak.from)}.`,
     ...marks.map(({ name, at }) => `${name} at ${signed(at)}.`),
   ].join(' ')
-  return html`<svg class="plot" width="100%" height="${bottom + 22}" role="img" aria-labelledby="${id}-title ${id}-text" focusable="false"><title id="${id}-title">${title}</title><desc id="${id}-text">${told}</desc>${gaps}<svg x="0" y="${top}" width="100%" height="${plotHeight}" viewBox="0 0 ${inside.width} ${inside.height}" preserveAspectRatio="none">${shapes(bins, parts, [from, to], y.domain()[1] as number)}</svg>${grid}<line class="axis" x1="0" x2="100%" y1="${bottom}" y2="${bottom}"/>${axis}${lines}</svg>`
+  return html`<svg class="plot" width="100%" height="${bottom + 22}" role="img" aria-labelledby="${id}-title ${id}-text" focusable="false"><title id="${id}-title">${title}</title><desc id="${id}-text">${told}</desc>${gaps}<svg x="0" y="${top}" width="100%" height="${plotHeight}" viewBox="0 0 ${inside.width} ${inside.height}" preserveAspectRatio="none">${shapes(bins, parts, [from, to], y.domain()[1] as number)}</svg>${grid}<line class="axis" x1="0" x2="100%" y1="${bottom}" y2="${bottom}"/>${lines}${axis}${rates}${names}</svg>`
+}
+
+interface Label {
+  name: string
+  at: number
+  place: number
+  row: number
+  leftwards: boolean
+}
+
+/**
+ * Each label in a row of its own, where its line begins. In the right part they stand to the left of their lines, the rightmost on
+ * top; the others below, the leftmost first: so no label lies across a line that begins above it.
+ */
+function labelled(marks: readonly Pick<Label, 'name' | 'at' | 'place'>[]): Label[] {
+  const right = marks.filter(({ place }) => place > 60).sort((a, b) => b.place - a.place)
+  const left = marks.filter(({ place }) => place <= 60).sort((a, b) => a.place - b.place)
+  return [...right, ...left].map((mark, row) => ({ ...mark, row, leftwards: row < right.length }))
 }
 
 function shapes(bins: readonly Bin[], parts: readonly Part[], [from, to]: [number, number], most: number): Html[] {
@@ -121,7 +144,7 @@ function shapes(bins: readonly Bin[], parts: readonly Part[], [from, to]: [numbe
 
 const units = [
   { name: 'ms', ms: 1, from: 0 },
-  { name: 's', ms: 1_000, from: 2_000 },
+  { name: 's', ms: 1_000, from: 1_000 },
   { name: 'min', ms: 60_000, from: 300_000 },
   { name: 'h', ms: 3_600_000, from: 18_000_000 },
   { name: 'd', ms: 86_400_000, from: 432_000_000 },

@@ -31,7 +31,7 @@ section{margin:0 0 1.75rem}
 .patterns{position:absolute}
 svg text{fill:var(--text);font-size:12px}
 svg .inside{fill:var(--back);font-weight:700;font-size:13px;letter-spacing:.04em}
-svg .tick{fill:var(--soft);paint-order:stroke;stroke:var(--back);stroke-width:3px}
+svg .tick{paint-order:stroke;stroke:var(--back);stroke-width:3.5px}
 svg .label{font-weight:600;paint-order:stroke;stroke:var(--back);stroke-width:3px}
 .plot{display:block;overflow:visible}
 .part-pre{fill:var(--pre)}.part-onset{fill:url(#hatch)}.part-attack,.part-capture{fill:var(--attack)}.part-recording{fill:var(--pre)}.part-end{fill:url(#dots)}.part-counted{fill:url(#lines)}
@@ -44,13 +44,13 @@ svg .label{font-weight:600;paint-order:stroke;stroke:var(--back);stroke-width:3p
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.93rem}
 caption{text-align:left;font-weight:650;padding:0 0 .3rem;font-size:1.02rem}
-th,td{text-align:left;padding:.22rem .6rem .22rem 0;border-bottom:1px solid var(--rule);vertical-align:baseline;font-weight:400}
+th,td{text-align:left;padding:.22rem 1rem .22rem 0;border-bottom:1px solid var(--rule);vertical-align:baseline;font-weight:400}
 thead th{color:var(--soft);font-size:.85rem}
 .number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .graph{width:30%;min-width:4rem;padding-right:0}
 .share{display:block}
 .ranking{margin:0 0 1.5rem}
-.ranking th[scope=row]{overflow-wrap:anywhere}
+.ranking th[scope=row]{white-space:nowrap}.ranking th.literal[scope=row]{white-space:normal;overflow-wrap:anywhere;min-width:8.8rem}
 .time{white-space:nowrap;font-variant-numeric:tabular-nums}
 code,pre,.literal{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono",monospace;font-size:.9em;unicode-bidi:isolate;overflow-wrap:anywhere}
 pre{background:var(--card);border-radius:.4rem;padding:.45rem .7rem;margin:.2rem 0 .7rem;white-space:pre-wrap}
@@ -63,7 +63,7 @@ details{margin:.4rem 0}
 summary{cursor:pointer;color:var(--focus)}
 :focus-visible{outline:3px solid var(--focus);outline-offset:2px}
 footer{color:var(--soft);font-size:.9rem;padding-bottom:2rem}
-@media (max-width:30rem){body{font-size:15px}header,main,footer{padding-left:.9rem;padding-right:.9rem}.figures{grid-template-columns:1fr 1fr}.figures dd{font-size:1.12rem}.facts{grid-template-columns:1fr;gap:0}.facts dd{margin:0 0 .45rem}}
+@media (max-width:30rem){body{font-size:15px}header,main,footer{padding-left:.9rem;padding-right:.9rem}.figures{grid-template-columns:1fr 1fr}.figures dd{font-size:1.12rem}.facts{grid-template-columns:1fr;gap:0}.facts dd{margin:0 0 .45rem}th,td{padding-right:.7rem}.graph{width:14%;min-width:2.5rem}}
 @page{size:A4;margin:10mm}
 @media print{
 body{font-size:8.5px;line-height:1.3;print-color-adjust:exact;-webkit-print-color-adjust:exact}
@@ -78,9 +78,9 @@ section{margin:0 0 7px;break-inside:avoid}
 .pair{grid-template-columns:1fr 1fr;gap:0 16px}
 .rankings{grid-template-columns:repeat(3,1fr)}
 .legend{margin:3px 0;gap:1px 12px}
-.bar{height:26px}svg .inside{transform:translateY(-7px)}
+.bar{height:26px}svg .inside{font-size:9px;transform:translateY(-9px)}.swatch{width:8px;height:8px;vertical-align:-1px}
 svg text{font-size:8px}
-table{font-size:8px}caption{font-size:9px;padding:0 0 1px}thead th{font-size:7.5px}th,td{padding:.5px 5px .5px 0}
+table{font-size:8px}caption{font-size:9px;padding:0 0 1px}thead th{font-size:7.5px}th,td{padding:.5px 5px .5px 0}.ranking th.literal[scope=row]{min-width:0}
 .share{height:6px}.ranking{margin:0 0 6px;break-inside:avoid}
 pre{padding:1px 5px;margin:0 0 2px}
 .facts{gap:0 8px;grid-template-columns:max-content 1fr}.words{padding-left:11px}.words li{margin:0}

@@ -211,7 +211,7 @@ function meanRate({ packets, duration: lasted }: RecordingReport): Figure {
   return {
     name: 'mean-pps',
     label: 'mean packet rate',
-    text: pps === null ? 'not known' : rate(pps, 'pps'),
+    text: pps === null ? 'not known' : pps < 10 ? `${Number(pps.toPrecision(2))} pps` : rate(pps, 'pps'),
     value: pps,
   }
 }
@@ -249,7 +249,7 @@ function rankingsOf(traffic: Traffic | RecordingReport['traffic']): Ranking[] {
       columns: ['Protocol', 'Packets'],
       rows: named({ TCP: tcp, UDP: udp, ICMP: icmp, other, 'IP fragments': fragments }),
       of: all,
-      note: null,
+      note: fragments === 0 ? null : 'Fragments count by the protocol that they carry, too.',
     },
     ...(tcp === 0
       ? []

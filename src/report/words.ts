@@ -69,10 +69,16 @@ export function recordingInWords({ error, packets: read, from }: RecordingReport
   return [
     error === null
       ? `It was read to its end: ${packets(read)}.`
-      : `It is damaged. ${read === 1 ? 'One packet' : packets(read)} could be read; then: ${error}.`,
+      : `It is damaged. ${read === 1 ? 'One packet' : packets(read)} could be read; then ${damage(error)}.`,
     ...(from === null && read > 0 ? ['Its packets have no times.'] : []),
     'No report of an incident came with it. Whether packets are missing, when an attack began, and who recorded it is not known.',
   ]
+}
+
+/** Without the path, which is nobody's business who is handed the page. */
+const damage = (error: string): string => {
+  const [, what] = /^'[\s\S]*' (is damaged at byte \d+: [\s\S]*)$/.exec(error) ?? []
+  return what === undefined ? error : `it ${what}`
 }
 
 function beginning({ coverage }: IncidentReport): string {
