@@ -29,7 +29,6 @@ import { inPassing } from './in-passing.js'
 import { KeyRing } from './keys.js'
 import { readLink, writeLink } from './links.js'
 import { isSystemError } from './local-files.js'
-import { RefusedLinks } from './refused-links.js'
 import type { Archive, ArchivedCapture, ArchiveOptions, ArchiveSink, AuditTrail } from './types.js'
 import type { Kept, Known, Vault } from './vault.js'
 
@@ -38,8 +37,9 @@ const pieceSize = 1024 * 1024
 /** Heads that are read at once, where all are. */
 const headsAtOnce = 16
 
-/** The archive itself. */
+/** The archive itself, and whoever comes with a link that is none. */
 const self = 'pcap-ring'
+const stranger = 'unknown'
 
 const textOfMs = (ms: number): string => formatTime(BigInt(Math.floor(ms)) * 1_000_000n)
 const msOfText = (text: string): number => Number(parseTime(text, 'time') / 1_000_000n)
@@ -71,8 +71,6 @@ export abstract class BaseArchive implements Archive {
   readonly #retentionMs: number
   readonly #baseUrl: { base: string; path: string } | null
   readonly #clock = new SteadyClock()
-  // They are refused whatever becomes of the entry.
-  readonly #refusals = new RefusedLinks((deed) => this.#enterInstead(deed))
 
   protected constructor(options: ArchiveOptions, vault: Vault, journal: Journal) {
     const { keys, retention, baseUrl } = judgeObject(options, 'options')
@@ -241,7 +239,13 @@ export abstract class BaseArchive implements Archive {
   async #find(url: string): Promise<Served | null> {
     const link = readLink(url, this.#keys)
     if (link === null || this.#clock.forExpiry() >= link.expiresMs) {
-      await this.#refusals.enter({ actor: link?.actor, capture: link?.id })
+      // It is refused whatever becomes of the entry.
+      await this.#enterInstead({
+        actor: link?.actor ?? stranger,
+        action: 'download',
+        capture: link?.id ?? null,
+        outcome: 'refused',
+      })
       return null
     }
     const { id, actor } = link

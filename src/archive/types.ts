@@ -34,7 +34,7 @@ export interface AuditEntry {
   /** Counted from 1. */
   seq: number
   at: string
-  /** Who, as the host names them. `'pcap-ring'`: the archive itself; `'unknown'`: whoever asked with a link that is none; `'unknown (N requests)'`: so many of those, where there were many. */
+  /** Who, as the host names them. `'pcap-ring'`: the archive itself; `'unknown'`: whoever asked with a link that is none. */
   actor: string
   action: AuditAction
   /** The id of the capture; of a `key` entry the id of the key by which the entries behind it are chained; null: unknown. */

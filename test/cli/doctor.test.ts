@@ -55,7 +55,11 @@ const cases: [string, Finding['name'], Partial<Facts>, object][] = [
     'root',
     'permission',
     permission({ root: true, ambient: false }),
-    { level: 'note', text: /root/, remedy: /a user of its own, with AmbientCapabilities=CAP_NET_RAW/ },
+    {
+      level: 'note',
+      text: /^root, which may capture/,
+      remedy: /a user of its own, with AmbientCapabilities=CAP_NET_RAW/,
+    },
   ],
   [
     'the capability by the file of node',
