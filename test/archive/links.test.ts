@@ -1,9 +1,8 @@
 // Signed links, served over HTTP.
 
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { Agent, createServer, get, type IncomingMessage, type RequestOptions, request, type Server } from 'node:http'
+import { Agent, get, type IncomingMessage, type RequestOptions, request, type Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -12,7 +11,7 @@ import { type Test, test } from 'tap'
 import { handle } from '../../src/archive/handler.js'
 import { LocalArchive } from '../../src/archive/index.js'
 import { scratch } from '../support/replay.js'
-import { allOf, type Capture, capturedAs, captureOf, keyOf } from './support.js'
+import { allOf, type Capture, capturedAs, captureOf, keyOf, listening } from './support.js'
 
 const actor = 'tester & son'
 
@@ -28,15 +27,8 @@ interface Served {
 async function served(t: Test, path = '/captures', size = 200_000): Promise<Served> {
   const directory = join(scratch(t), 'archive')
   const keys = [keyOf()]
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const { port } = server.address() as AddressInfo
-  const archive = new LocalArchive({ directory, keys, baseUrl: `http://127.0.0.1:${port}${path}` })
+  const { server, origin } = await listening(t)
+  const archive = new LocalArchive({ directory, keys, baseUrl: `${origin}${path}` })
   server.on('request', archive.handler())
   const capture = capturedAs(t, 'a', randomBytes(size))
   await archive.put(capture)

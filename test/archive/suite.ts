@@ -1,16 +1,13 @@
 // What holds of every archive, wherever it lies.
 
 import { createHash, createSecretKey, randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 
 import { random, seed } from '../support/random.js'
 import { readSealed } from './independent-reader.js'
 import type { Backend, Place } from './places.js'
-import { allOf, bytesOf, bytesUpToError, capturedAs, captureOf, keyOf } from './support.js'
+import { allOf, bytesOf, bytesUpToError, capturedAs, captureOf, keyOf, listening } from './support.js'
 
 const actor = 'tester'
 const day = 86_400_000
@@ -293,15 +290,8 @@ export function archiveSuite(t: Test, backend: Backend): void {
   })
 
   test('links: whole, in ranges, changed, expired, gone', async (t, place) => {
-    const server = createServer()
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    t.teardown(() => {
-      server.closeAllConnections()
-      server.close()
-    })
-    const { port } = server.address() as AddressInfo
-    const archive = place.archive({ baseUrl: `http://127.0.0.1:${port}/captures` })
+    const { server, origin: here } = await listening(t)
+    const archive = place.archive({ baseUrl: `${here}/captures` })
     server.on('request', archive.handler())
     const { file, report, bytes } = capturedAs(t, 'a', randomBytes(3_000_000))
     await archive.put({ file, report })
