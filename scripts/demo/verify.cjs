@@ -5,7 +5,7 @@ const { createHash } = require('node:crypto')
 const fs = require('node:fs')
 const { isDeepStrictEqual } = require('node:util')
 const { readPackets } = require('../../lib/testing')
-const { count } = require('../../lib/cli/card')
+const { count } = require('../../lib/figures')
 const { identify } = require('./traffic.cjs')
 
 const order = ['history', 'pre-buffer', 'onset', 'attack', 'resolution']
