@@ -26,22 +26,6 @@
           'cflags_cc!': ['-std=gnu++17', '-std=gnu++1y', '-std=gnu++20'],
           'cflags_cc': ['-std=c++20', '-Wall', '-Wextra', '-fvisibility-inlines-hidden'],
           'libraries': ['<!@(pcap-config --libs 2>/dev/null || echo -lpcap)', '-pthread'],
-          'configurations': {
-            'Release': { 'cflags!': ['-O3'] },
-            # For tests, with the sanitizer's runtime preloaded: scripts/test-sanitized.cjs.
-            'Asan': {
-              'cflags!': ['-O2'],
-              # What UBSan finds is a trap, which ASan reports: two runtimes in one process would report to different places.
-              'cflags': ['-O1', '-g1', '-fsanitize=address,undefined', '-fsanitize-undefined-trap-on-error', '-fno-omit-frame-pointer'],
-              'ldflags': ['-fsanitize=address'],
-              'defines': ['_GLIBCXX_ASSERTIONS'],
-            },
-            'Tsan': {
-              'cflags!': ['-O2'],
-              'cflags': ['-O1', '-g1', '-fsanitize=thread', '-fno-omit-frame-pointer'],
-              'ldflags': ['-fsanitize=thread'],
-            },
-          },
         }, {
           # Elsewhere there is nothing to compile, and npm install must not fail for it.
           'type': 'none',

@@ -188,10 +188,8 @@ function libpcapVersion() {
   }
 }
 
-// A configuration of binding.gyp: `Release` is what is used and shipped, `Asan` and `Tsan` are for tests. Each has its
-// directory in build/ and its stamp, so all of them are there side by side.
-function needAddon(configuration = 'Release') {
-  const stamp = at('build', `pcap-ring-stamp-${configuration}`)
+function needAddon() {
+  const stamp = at('build', 'pcap-ring-stamp')
   const sources = [...filesUnder(at('native'), (name) => /\.(cc|h)$/.test(name)), at('binding.gyp')]
   // native/test and native/fuzz are the core's own and no part of the addon.
   const apart = [at('native', 'test'), at('native', 'fuzz')]
@@ -205,20 +203,39 @@ function needAddon(configuration = 'Release') {
   ])
   const wanted = `${machine}\n${hashFiles(ours)}\n`
   const found = readStamp(stamp)
-  if (found === wanted && fs.existsSync(at('build', configuration, 'pcap_ring.node'))) return
-  say(`compiling the addon${configuration === 'Release' ? '' : ` (${configuration})`}`)
+  if (found === wanted && fs.existsSync(at('build/Release/pcap_ring.node'))) return
+  say('compiling the addon')
   fs.rmSync(stamp, { force: true })
   // For another machine or Node everything is compiled anew; for changed sources make knows which.
-  if (found !== '' && found.split('\n')[0] !== machine) {
-    fs.rmSync(at('build', configuration), { recursive: true, force: true })
-  }
+  if (found !== '' && found.split('\n')[0] !== machine) fs.rmSync(at('build/Release'), { recursive: true, force: true })
   const nodedir = nodeDir()
-  const configure = ['configure', '--loglevel=warn', ...(nodedir ? [`--nodedir=${nodedir}`] : [])]
-  must('node-gyp configure', process.execPath, [at('node_modules/node-gyp/bin/node-gyp.js'), ...configure])
-  // What `node-gyp build` would run; it knows of no other configurations than Release and Debug.
-  const jobs = `--jobs=${os.availableParallelism()}`
-  must('make', 'make', ['-s', '-C', at('build'), `BUILDTYPE=${configuration}`, jobs])
+  const gyp = (...args) => must('node-gyp', process.execPath, [at('node_modules/node-gyp/bin/node-gyp.js'), ...args])
+  gyp('configure', '--loglevel=warn', ...(nodedir ? [`--nodedir=${nodedir}`] : []))
+  gyp('build', '--loglevel=warn', `--jobs=${os.availableParallelism()}`)
   fs.writeFileSync(stamp, wanted)
+}
+
+/** Where headers are that the addon is compiled with: Node's are there, or were downloaded, once it is built. */
+function headers() {
+  const [, directory] = /"nodedir": "(.*)"/.exec(fs.readFileSync(at('build/config.gypi'), 'utf8'))
+  return { node: path.join(directory, 'include/node'), addonApi: at('node_modules/node-addon-api') }
+}
+
+/** The addon under `asan` or `tsan`, of the objects that the core's own tests under it are of; make knows what is to be done. */
+function needSanitizedAddon(sanitizer) {
+  const { node, addonApi } = headers()
+  say(`compiling the addon (${sanitizer})`)
+  const jobs = `-j${os.availableParallelism()}`
+  must('make', 'make', [
+    '-s',
+    '-C',
+    at('native'),
+    jobs,
+    `addon-${sanitizer}`,
+    `NODE_INCLUDE=${node}`,
+    `NODE_ADDON_API=${addonApi}`,
+  ])
+  return at('build/native', sanitizer, 'pcap_ring.node')
 }
 
 // --- lib -------------------------------------------------------------------------------------------------------------
@@ -267,13 +284,14 @@ module.exports = {
   installPackages,
   run,
   must,
-  nodeDir,
+  headers,
   npm,
   needAddon,
   needEverything,
   needFuzzTools,
   needLib,
   needNodeModules,
+  needSanitizedAddon,
   needSystemPackages,
   needTidyTools,
 }

@@ -100,7 +100,7 @@ function checkSource(file) {
   const text = withoutComments(fs.readFileSync(path.join(root, 'src', file), 'utf8'))
   const specifier = /\b(?:from|import|require(?:\.resolve)?)\s*\(?\s*["'`]([^"'`\n]+)["'`]/g
   for (const { name, line } of matches(text, specifier)) {
-    if (/^(node-gyp-build|bindings)$|\.node$/.test(name)) {
+    if (/^node-gyp-build$|\.node$/.test(name)) {
       if (file !== 'native.ts') violation(line, `loads the addon (${name}); only src/native.ts may`)
       continue
     }

@@ -2,7 +2,8 @@
 'use strict'
 
 const fs = require('node:fs')
-const { at, must, needEverything, nodeDir } = require('./bootstrap.cjs')
+const path = require('node:path')
+const { at, must, needEverything } = require('./bootstrap.cjs')
 
 needEverything()
 
@@ -15,14 +16,9 @@ for (const file of ['napi.h', 'napi-inl.h', 'napi-inl.deprecated.h', 'LICENSE.md
 }
 
 // One Node-API build serves every Node from 20.0.0 on. The libc is part of the name, since glibc's does not load on musl.
+const { glibcVersionRuntime } = process.report.getReport().header
+const directory = at('prebuilds', `${process.platform}-${process.arch}`)
+const prebuild = path.join(directory, `@flowtriq+pcap-ring.${glibcVersionRuntime ? 'glibc' : 'musl'}.node`)
 fs.rmSync(at('prebuilds'), { recursive: true, force: true })
-const nodedir = nodeDir()
-must(
-  'prebuildify',
-  process.execPath,
-  [at('node_modules/prebuildify/bin.js'), '--napi', '--strip', '--tag-libc', '-t', '20.0.0'],
-  { env: nodedir ? { npm_config_nodedir: nodedir } : {} },
-)
-
-// prebuildify moved the addon out of build/; linking it again leaves the clone as it was.
-needEverything()
+fs.mkdirSync(directory, { recursive: true })
+must('strip', 'strip', ['--strip-all', '-o', prebuild, at('build/Release/pcap_ring.node')])

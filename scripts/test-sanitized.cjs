@@ -9,7 +9,7 @@ const { execFileSync, spawnSync } = require('node:child_process')
 const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
-const { at, fail, findCaptures, needAddon, needEverything, root, run, say } = require('./bootstrap.cjs')
+const { at, fail, findCaptures, needEverything, needSanitizedAddon, root, run, say } = require('./bootstrap.cjs')
 
 /**
  * Where threads meet: how rings, workers and processes begin and end, in order and not, and what they hold meanwhile; and
@@ -30,20 +30,16 @@ const subset = [
   ['test/replay/waiting.test.ts', 'asan', 'tsan'], // the capture thread waits for listeners, and what ends that
 ]
 
-const kinds = {
-  asan: { configuration: 'Asan', runtime: 'libasan.so' },
-  tsan: { configuration: 'Tsan', runtime: 'libtsan.so' },
-}
+const runtimes = { asan: 'libasan.so', tsan: 'libtsan.so' }
 
 const [sanitizer, ...args] = process.argv.slice(2)
-const kind = kinds[sanitizer]
-if (kind === undefined) fail('usage: node scripts/test-sanitized.cjs asan|tsan [all | ARGUMENTS FOR TAP]')
+if (!(sanitizer in runtimes)) fail('usage: node scripts/test-sanitized.cjs asan|tsan [all | ARGUMENTS FOR TAP]')
 const named = args.some((arg) => !arg.startsWith('-'))
 const listed = subset.filter((one) => one.includes(sanitizer)).map(([file]) => file)
 const files = named ? args.filter((arg) => arg !== 'all') : [...args, ...listed]
 
 needEverything({ forTests: true })
-needAddon(kind.configuration)
+const addon = needSanitizedAddon(sanitizer)
 findCaptures()
 
 // Hosts of other users write there too.
@@ -52,7 +48,7 @@ fs.chmodSync(found, 0o1777)
 process.on('exit', () => fs.rmSync(found, { recursive: true, force: true }))
 const log = path.join(found, sanitizer)
 
-const runtime = execFileSync('g++', [`-print-file-name=${kind.runtime}`], { encoding: 'utf8' }).trim()
+const runtime = execFileSync('g++', [`-print-file-name=${runtimes[sanitizer]}`], { encoding: 'utf8' }).trim()
 // A status that nothing else ends with; and crashes are findings, although Node has a handler of its own for them.
 const common = `exitcode=86:log_path=${log}:handle_segv=2:handle_sigbus=2:handle_abort=2:handle_sigill=2`
 const env = {
@@ -61,6 +57,8 @@ const env = {
   PCAP_RING_SANITIZER_LOG: log,
   // Node itself leaks on purpose at its end.
   ASAN_OPTIONS: `${common}:detect_leaks=0`,
+  // A runtime of its own, and the same file: whichever finds something ends the process.
+  UBSAN_OPTIONS: `${common}:print_stacktrace=1`,
   // Node is not instrumented: of what it does to memory TSan sees what goes through libc (copies, frees), but not the atomics
   // that order it. So no access through libc is judged, neither Node's nor ours; the core's own tests (make -C native tsan)
   // judge ours. All locks are seen. Node has threads at its end, and for these TSan would wait a second.
@@ -104,7 +102,7 @@ point(canary.status === 86 && told.some((line) => line.includes('SEGV')), `${san
 ])
 
 // Nor an addon that was built without.
-const built = fs.readFileSync(at('build', kind.configuration, 'pcap_ring.node'), 'latin1')
+const built = fs.readFileSync(addon, 'latin1')
 point(built.includes(`__${sanitizer}_init`), `the addon is instrumented for ${sanitizer}`)
 
 const [program, ...programArgs] = [...plain, process.execPath, at('node_modules/tap/dist/esm/run.mjs')]

@@ -28,13 +28,12 @@ bootstrap.needNodeModules()
 // Where Node's headers are, or were downloaded to, is known once the addon is built.
 bootstrap.needAddon()
 const clangTidy = bootstrap.needTidyTools()
-
-const nodeDirectory = () => /"nodedir": "(.*)"/.exec(fs.readFileSync(at('build/config.gypi'), 'utf8'))[1]
+const { node, addonApi } = bootstrap.headers()
 
 // As native/Makefile compiles the core, and binding.gyp the addon.
 const flags = [
   ...['-std=c++20', '-fno-exceptions', '-pthread', `-I${at('native')}`],
-  ...['-isystem', path.join(nodeDirectory(), 'include/node'), '-isystem', at('node_modules/node-addon-api')],
+  ...['-isystem', node, '-isystem', addonApi],
   ...['-DNAPI_VERSION=9', '-DNODE_ADDON_API_DISABLE_CPP_EXCEPTIONS', '-DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'],
 ]
 

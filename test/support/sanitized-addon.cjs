@@ -11,10 +11,6 @@ delete process.env.LD_PRELOAD
 const load = Module._load
 Module._load = function (request, ...rest) {
   if (request !== 'node-gyp-build') return Reflect.apply(load, this, [request, ...rest])
-  const options = {
-    bindings: 'pcap_ring',
-    module_root: path.resolve(__dirname, '../..'),
-    try: [['module_root', 'build', { asan: 'Asan', tsan: 'Tsan' }[sanitizer], 'bindings']],
-  }
-  return () => require('bindings')(options)
+  const addon = path.resolve(__dirname, '../../build/native', sanitizer, 'pcap_ring.node')
+  return () => require(addon)
 }

@@ -23,14 +23,7 @@ export function nodeCommand(root: string): string[] {
 
 /** What a copy of the library needs besides, to run under the sanitizer. */
 export const sanitizerParts: string[] =
-  sanitizer === undefined
-    ? []
-    : [
-        `build/${sanitizer === 'asan' ? 'Asan' : 'Tsan'}/pcap_ring.node`,
-        addon,
-        'node_modules/bindings',
-        'node_modules/file-uri-to-path',
-      ]
+  sanitizer === undefined ? [] : [`build/native/${sanitizer}/pcap_ring.node`, addon]
 
 /** What the sanitizer found in a process that ended; `''` is nothing. */
 export function findingOf(pid: number | undefined): string {
