@@ -19,7 +19,9 @@ constexpr int64_t kSteeringNs = 20 * kNsPerMs;  // between two looks at what the
 constexpr int64_t kHeedingNs = 5 * kNsPerSec;
 constexpr int64_t kHeedingAtOnce = 3;
 constexpr int64_t kFirstBackOffNs = 100 * kNsPerMs;
-constexpr int64_t kLongestBackOffNs = 250 * kNsPerMs;
+constexpr int64_t kLongestBackOffNs = kNsPerSec;
+// At the end of an interval, as most of what a look costs is to wake up.
+constexpr int64_t kBetweenLooksNs = 200 * kNsPerMs;
 
 using Presence = InterfaceCounters::Presence;
 
@@ -281,10 +283,16 @@ InterfaceCounters::Presence LiveDriver::ReadInterface() {
 }
 
 void LiveDriver::EndInterval(int64_t now_ns) {
-  const Presence presence = ReadInterface();
-  // The socket's error is taken away when it is asked for packets, so poll() may not have shown it; of a new name it has none.
-  const bool well = presence == Presence::kSame && interface_.up && (down_ || source_.Hears(counters_.index()));
-  if (!down_ && presence != Presence::kUnknown && !well) GoDown();
+  if (down_) {
+    // What cannot be opened is tried no more often for that.
+    const int64_t looked_ns = next_try_ns_ - back_off_ns_;
+    if (told_ == Code::kOk && now_ns - looked_ns >= kBetweenLooksNs) next_try_ns_ = now_ns;
+  } else {
+    const Presence presence = ReadInterface();
+    // The socket's error is taken away when it is asked for packets, so poll() may not have shown it; of a new name it has none.
+    const bool well = presence == Presence::kSame && interface_.up && source_.Hears(counters_.index());
+    if (presence != Presence::kUnknown && !well) GoDown();
+  }
   const int64_t time_ns = RealtimeNs();
   StatsInterval stats =
       stats_.End(Mode::kCapture, time_ns, now_ns - interval_start_ns_, pipeline_->totals(), pipeline_->loss()->seen());
@@ -455,7 +463,7 @@ void LiveDriver::TryUp(int64_t now_ns) {
   back_off_ns_ = std::min(back_off_ns_ * 2, kLongestBackOffNs);
   next_try_ns_ = now_ns + back_off_ns_;
   if (died_) return;
-  const Presence presence = counters_.Read(&interface_);
+  const Presence presence = ReadInterface();
   if (presence == Presence::kUnknown) return;
   // What has the name now, if anything, is another device, or one that was away.
   if (source_.open() && !(presence == Presence::kSame && source_.Hears(counters_.index()))) {

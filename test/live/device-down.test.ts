@@ -66,6 +66,22 @@ const load = (host: Host): Promise<number> =>
     return (user + system) / (Number(process.hrtime.bigint() - start) / 1_000)
   })
 
+/** How often the capture thread wakes up within so many intervals. */
+const wakings = (host: Host, intervals: number): Promise<number> =>
+  host.call<State, number, number>(async ({ require, state, untilStats }, left) => {
+    const { readdirSync, readFileSync } = require('node:fs') as typeof import('node:fs')
+    const thread = readdirSync('/proc/self/task').find(
+      (task) => readFileSync(`/proc/self/task/${task}/comm`, 'utf8').trim() === 'pcap-ring',
+    )
+    const slept = (): number =>
+      Number(/^voluntary_ctxt_switches:\s*(\d+)$/m.exec(readFileSync(`/proc/self/task/${thread}/status`, 'utf8'))?.[1])
+    await untilStats(state.ring, () => true)
+    const before = slept()
+    let counted = 0
+    await untilStats(state.ring, () => ++counted === left)
+    return slept() - before
+  }, intervals)
+
 const freeze = (host: Host): Promise<IncidentReport> =>
   host.call<State, IncidentReport>(({ state }) => state.ring.freeze({ resolution: { packets: 0 } }).resolve())
 
@@ -189,6 +205,19 @@ for (const [way, { code, away, back }] of Object.entries(ways)) {
     t.same(readEvidence(report).wrong, [])
   })
 }
+
+// Which is most of what a look costs.
+test('looking for it takes no waking up of its own', { skip }, async (t) => {
+  const pair = makePair(t)
+  const host = await startHost(t, pair, { statsInterval: 250 })
+  down(pair.here)
+  await events(host, 1)
+  await host.call<State, unknown>(({ state, untilStats }) => untilStats(state.ring, () => true))
+  const woke = await wakings(host, 8)
+  // Half as many again: the kernel may hold a look up, and then it sleeps twice.
+  t.ok(woke <= 12, `${woke} times in eight intervals`)
+  await finish(host)
+})
 
 test('deleted while it is down', { skip }, async (t) => {
   const pair = makePair(t)
