@@ -26,3 +26,11 @@ export function slopeOf(samples: readonly Sample[]): Slope {
   const half = 1.96 * Math.sqrt(rest / (count - 2) / spread)
   return { slope, low: slope - half, high: slope + half }
 }
+
+/** What the slope comes to from the first sample to the last. */
+export const riseOf = (samples: readonly Sample[]): number =>
+  slopeOf(samples).slope * ((samples.at(-1)?.minutes ?? 0) - (samples[0]?.minutes ?? 0))
+
+/** Whether it grows: by a slope that is not within its noise, and that comes to more than `most`. */
+export const grows = (samples: readonly Sample[], most: number): boolean =>
+  slopeOf(samples).low > 0 && riseOf(samples) > most
