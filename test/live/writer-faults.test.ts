@@ -1,46 +1,25 @@
 // What can befall the writer in the middle of an incident, for real: the incident ends with its code and keeps what could be kept,
 // the ring goes on, the next incident is fine once the fault is gone, and nothing is left in the process.
 
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
-import { type Test, test } from 'tap'
+import { test } from 'tap'
 
-import type { Incident, IncidentReport, PcapRing } from '../../src/index.js'
-import { census, sameAsBefore } from '../support/census.js'
+import type { IncidentReport } from '../../src/index.js'
+import { census, memory, memoryGivenBack, sameAsBefore } from '../support/census.js'
 import { jumps, readEvidence } from '../support/evidence.js'
-import { type Fault, makeFaultyDisk, noFaultyDisk } from '../support/faulty-disk.js'
-import { Host } from '../support/host.js'
-import { makePair, noNamespaces, noTool, sh } from '../support/netns.js'
-import { notSanitized } from '../support/sanitizer.js'
-import { noSender, type Sending, send } from '../support/sender.js'
-import { makeTmpfs, noTmpfs } from '../support/tmpfs.js'
-
-const skip =
-  noNamespaces ||
-  noSender ||
-  noTmpfs ||
-  noFaultyDisk ||
-  noTool('prlimit') ||
-  notSanitized('preloads a library of its own')
-
-const miB = 1024 * 1024
-
-interface State {
-  ring: PcapRing
-  incident: Incident
-  warnings: string[]
-}
-
-interface Ground {
-  host: Host
-  disk: string
-  directory: string
-  fill(free: number): void
-  empty(): void
-  fault(fault: Fault | null): void
-  bound(what: string): void
-}
+import type { Fault } from '../support/faulty-disk.js'
+import { sh } from '../support/netns.js'
+import {
+  failed,
+  freeze,
+  type Ground,
+  goesOn,
+  isFine,
+  makeGround,
+  noGround,
+  resolve,
+  type State,
+} from '../support/writer-ground.js'
 
 interface Case {
   name: string
@@ -74,91 +53,12 @@ const cases: Case[] = [
   failing('a sync fails', { call: 'fdatasync', error: 'EIO' }, 'ERR_PCAP_WRITE'),
 ]
 
-async function ground(t: Test): Promise<Ground & { traffic(): Promise<void> }> {
-  const { here, there } = makePair(t)
-  const disk = makeTmpfs(t, 64 * miB)
-  const faulty = makeFaultyDisk(t)
-  const directory = join(disk.directory, 'captures')
-  const host = await Host.start(t, { netns: here.name, env: faulty.env })
-  await host.call<State, void, object>(
-    async ({ PcapRing, state }, options) => {
-      state.ring = new PcapRing(options)
-      state.warnings = []
-      state.ring.on('warning', ({ code }) => state.warnings.push(code))
-      await state.ring.start()
-    },
-    {
-      device: here.device,
-      directory,
-      statsInterval: 50,
-      latency: 10,
-      minFree: 0,
-      cpuBudget: null,
-      resolution: { packets: 0 },
-    },
-  )
-  let sending: Sending | undefined
-  let first = 0
-  return {
-    host,
-    disk: disk.directory,
-    directory,
-    fill: disk.fill,
-    empty: disk.empty,
-    fault: faulty.set,
-    bound: (what) => void execFileSync('prlimit', ['--pid', String(host.pid), what]),
-    // A sender sends for at most 20 s; the next goes on with its numbers.
-    async traffic() {
-      first += (await sending?.stop()) ?? 0
-      sending = send(t, there, { count: 80_000, pps: 4_000, size: 1_000, first })
-    },
-  }
-}
-
-const freeze = (host: Host): Promise<void> =>
-  host.call<State, void>(async ({ state, untilStats }) => {
-    state.warnings = []
-    state.incident = state.ring.freeze()
-    state.incident.finished.catch(() => {})
-    await state.incident.flushed
-    await untilStats(state.ring, () => state.incident.packets >= 1_000)
-  })
-
-/** Once the incident has failed. */
-const failed = (host: Host): Promise<void> =>
-  host.call<State, void>(async ({ state, untilStats }) => {
-    await untilStats(state.ring, () => state.incident.state === 'failed' || state.warnings.length > 0)
-  })
-
-const resolve = (host: Host): Promise<IncidentReport | string> =>
-  host.call<State, IncidentReport | string>(({ state }) =>
-    state.incident.resolve().catch(({ code }: { code: string }) => code),
-  )
-
-const goesOn = (host: Host): Promise<unknown> =>
-  host.call<State, unknown>(async ({ state, untilStats }) => {
-    const { packets } = state.ring.stats().total
-    await untilStats(state.ring, ({ total }) => total.packets > packets + 100)
-  })
-
-/** An incident that nothing befalls. */
-async function isFine(t: Test, host: Host, name: string): Promise<void> {
-  await freeze(host)
-  const report = await resolve(host)
-  if (typeof report === 'string') {
-    t.fail(`${name}: ${report}`)
-    return
-  }
-  const { frames, wrong } = readEvidence(report)
-  t.same([report.error, wrong, jumps(frames)], [null, [], []], name)
-}
-
-test('in the middle of an incident', { skip }, async (t) => {
-  const place = await ground(t)
+test('in the middle of an incident', { skip: noGround }, async (t) => {
+  const place = await makeGround(t)
   const { host } = place
   await place.traffic()
   await isFine(t, host, 'before anything fails')
-  const before = await census(host)
+  const [before, held] = [await census(host), await memory(host)]
   for (const { name, inject, undo, code } of cases) {
     await t.test(name, async (t) => {
       await place.traffic()
@@ -201,6 +101,7 @@ test('in the middle of an incident', { skip }, async (t) => {
     await isFine(t, host, 'the next one')
     await sameAsBefore(t, host, before)
   })
+  await t.test('nothing is left', (t) => memoryGivenBack(t, host, held))
   const warnings = await host.call<State, string[]>(async ({ state }) => {
     await state.ring.close()
     return state.warnings
@@ -208,8 +109,8 @@ test('in the middle of an incident', { skip }, async (t) => {
   t.same(warnings, [])
 })
 
-test('before one', { skip }, async (t) => {
-  const place = await ground(t)
+test('before one', { skip: noGround }, async (t) => {
+  const place = await makeGround(t)
   const { host, disk, directory } = place
   await place.traffic()
   await isFine(t, host, 'before anything fails')
@@ -234,7 +135,7 @@ test('before one', { skip }, async (t) => {
       await isFine(t, host, 'the next one')
       await sameAsBefore(t, host, before)
     })
-  // It cannot be made so while a file is open for writing, so not amid an incident.
+  // It cannot be made so while a file is open for writing: amid an incident see writer-names.
   await refused(
     'the file system is read-only',
     () => void sh('mount', '-o', 'remount,ro', disk),

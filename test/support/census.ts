@@ -33,3 +33,22 @@ export async function sameAsBefore(t: Test, host: Host, before: Census): Promise
   }
   t.same(now, before, 'nothing is left')
 }
+
+/** KiB that are no file's, of a host that was started with --expose-gc. */
+export const memory = (host: Host): Promise<number> =>
+  host.call(({ require }) => {
+    const { readFileSync } = require('node:fs') as typeof import('node:fs')
+    gc?.()
+    return Number(/^RssAnon:\s*(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1])
+  })
+
+/** What was used is given back: all but what Node's heap and the allocator may have come to hold meanwhile. */
+export async function memoryGivenBack(t: Test, host: Host, before: number): Promise<void> {
+  const most = before + 12 * 1024
+  let now = await memory(host)
+  for (let tries = 0; tries < 40 && !(now <= most); ++tries) {
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    now = await memory(host)
+  }
+  t.ok(now <= most, `memory: ${before} KiB before, ${now} KiB after`)
+}

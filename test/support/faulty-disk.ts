@@ -11,7 +11,7 @@ import { scratch } from './replay.js'
 /** Why there can be none; false when there can. For tap's `skip`. */
 export const noFaultyDisk: string | false = noTool('cc')
 
-const calls = { write: 1, fdatasync: 2 } as const
+const calls = { write: 1, fdatasync: 2, rename: 3, link: 4 } as const
 
 export interface Fault {
   call: keyof typeof calls
