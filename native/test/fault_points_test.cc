@@ -12,6 +12,7 @@
 
 #include "base/sha256.h"
 #include "incident/keeper.h"
+#include "incident/recording.h"
 #include "incident/recovery.h"
 #include "test/check.h"
 #include "test/faults.h"
@@ -205,6 +206,84 @@ TEST(a_keeper_that_is_killed_at_every_call_leaves_no_capture_without_its_report)
   }
   std::printf("# %d calls\n", at - 2);
   CHECK(at > 8);
+}
+
+// An incident in statistics-only mode, as the writer knows it. What failed, if anything.
+Status RecordFigures(const std::string& directory, const std::string& id) {
+  RingFacts facts;
+  facts.directory = directory;
+  facts.source.mode = Mode::kStatistics;
+  RecordingSpec spec = testing::MakeRecording(testing::MakeTap(1), directory, id);
+  spec.reason = "\"because\"";
+  Recording recording(std::move(spec), facts);
+  recording.Begin(testing::kBase, {});
+  recording.Sync();
+  TapSummary summary;
+  summary.resolved_ns = testing::kBase + kNsPerSec;
+  summary.traffic.packets = 7;
+  std::string report;
+  const Status status = recording.Finish(summary, &report);
+  return status.ok() ? recording.failure() : status;
+}
+
+enum class Figures { kNone, kRecovered, kWhole };
+
+// All that is there of it is a report, which is whole.
+Figures CheckFigures(const std::string& directory, const std::string& id) {
+  const std::string path = directory + "/incident_" + id + ".json";
+  CHECK(!FileExists(path + ".part"));
+  CHECK(!FileExists(CaptureOf(directory, id, FileFormat::kPcap)));
+  if (!FileExists(path)) return Figures::kNone;
+  const Json report = Json::Parse(ReadText(path));
+  CHECK(report.valid());
+  CHECK_EQ(report["id"].text(), id);
+  CHECK_EQ(report["mode"].text(), "statistics");
+  CHECK_EQ(report["file"].text(), "null");
+  CHECK_EQ(report["reason"].text(), "because");
+  const bool recovered = report["recovered"].text() == "true";
+  // They went with the process.
+  CHECK_EQ(report["statistics"]["packets"].number(), recovered ? 0u : 7u);
+  return recovered ? Figures::kRecovered : Figures::kWhole;
+}
+
+TEST(an_incident_of_statistics_only_that_is_killed_at_every_call_is_told_of) {
+  std::string seen;
+  bool killed = true;
+  for (int at = 1; killed; ++at) {
+    const TempDir dir;
+    killed = KilledAt(dir.path(), at, [&] { RecordFigures(dir.path(), "x"); });
+    for (int times = 0; times < 2; ++times) CHECK_EQ(Recover(dir.path()), 0u);
+    const Figures figures = CheckFigures(dir.path(), "x");
+    CHECK(NamesIn(dir.path()).size() <= 1);
+    seen += figures == Figures::kNone ? '-' : figures == Figures::kRecovered ? 'r' : 'w';
+  }
+  std::printf("# %s\n", seen.c_str());
+  // From the draft's one write on it is known, and from the report's name on all of it.
+  const size_t known = seen.find('r');
+  const size_t whole = seen.find('w');
+  CHECK(known != std::string::npos && known >= 2 && whole != std::string::npos && whole > known + 2);
+  CHECK(seen.find_first_not_of('-') == known);
+  CHECK(seen.find_first_not_of('r', known) == whole);
+  CHECK(seen.find_first_not_of('w', whole) == std::string::npos);
+}
+
+TEST(a_recovery_of_statistics_only_that_is_killed_at_every_call_is_done_by_the_next) {
+  int recoveries = 0;
+  bool recorded = false;
+  for (int at = 1; !recorded; ++at) {
+    bool recovered = false;
+    for (int killed_at = 1; !recovered; ++killed_at) {
+      const TempDir dir;
+      recorded = !KilledAt(dir.path(), at, [&] { RecordFigures(dir.path(), "x"); });
+      recovered = !KilledAt(dir.path(), killed_at, [&] { Recover(dir.path()); });
+      CHECK_EQ(Recover(dir.path()), 0u);
+      CheckFigures(dir.path(), "x");
+      CHECK(NamesIn(dir.path()).size() <= 1);
+      ++recoveries;
+    }
+  }
+  std::printf("# %d recoveries\n", recoveries);
+  CHECK(recoveries >= 30);
 }
 
 size_t OpenFiles() { return NamesIn("/proc/self/fd").size(); }

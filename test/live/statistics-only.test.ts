@@ -193,6 +193,43 @@ test('a warning that nobody listens to is the process own, and dump has nothing 
   t.notOk(existsSync(join(directory, 'x.pcap')))
 })
 
+test('killed amid an incident: the next start tells of it, once', { skip }, async (t) => {
+  const root = installedCopy(t)
+  const pair = makePair(t)
+  const directory = openDirectory(t)
+  const options = { device: pair.here.device, directory, statsInterval: 50 }
+  const startHost = async (): Promise<Host> => {
+    const host = await Host.start(t, { netns: pair.here.name, wrap: without['another user'], root })
+    t.equal(await host.call<State, string, PcapRingOptions>(startRing, options), 'statistics')
+    return host
+  }
+  const host = await startHost()
+  const frozenAt = await host.call<State, number>(async ({ state }) => {
+    await state.ring.freeze({ id: 'x', reason: 'figures only', labels: { site: 'a' } }).flushed
+    return Date.now()
+  })
+  await send(t, pair.there, { count: 100 }).sent
+  await host.kill('SIGKILL')
+  t.same(readdirSync(directory), ['incident_x.json.part'])
+
+  await (await startHost()).kill('SIGKILL')
+  t.same(readdirSync(directory), ['incident_x.json'])
+  const text = readFileSync(join(directory, 'incident_x.json'), 'utf8')
+  const report = JSON.parse(text) as IncidentReport
+  t.match(report, {
+    id: 'x',
+    mode: 'statistics',
+    recovered: true,
+    file: null,
+    packets: 0,
+    reason: 'figures only',
+    labels: { site: 'a' },
+  })
+  t.ok(Date.parse(report.frozenAt) <= frozenAt)
+  await (await startHost()).kill('SIGKILL')
+  t.equal(readFileSync(join(directory, 'incident_x.json'), 'utf8'), text)
+})
+
 test('direction is judged by the counters, too', { skip }, async (t) => {
   const root = installedCopy(t)
   const pair = makePair(t)
