@@ -174,7 +174,7 @@ void Recording::AppendEnd(const TapSummary& summary) {
 Status Recording::Finish(const TapSummary& summary, std::string* report) {
   AppendEnd(summary);
   Sync();
-  if (WantsFile() && !file_.open()) return failure_;  // there never was one
+  if (!(WantsFile() ? file_ : draft_).open()) return failure_;  // it never began
   if (WantsFile() && file_.offset() != safe_bytes_) return failure_;  // what could not be cut stays a part
   if (failed() && !WantsReport()) {  // nothing would tell that a dump is not all of it
     file_.Discard();

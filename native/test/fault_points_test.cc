@@ -331,6 +331,34 @@ TEST(an_error_at_every_call_costs_what_it_must) {
   }
 }
 
+TEST(an_error_at_every_call_of_statistics_only_costs_what_it_must) {
+  for (const auto& [error, code] : {std::pair(EIO, Code::kWrite), std::pair(ENOSPC, Code::kNoSpace), std::pair(EMFILE, Code::kWrite)}) {
+    for (const bool lasting : {false, true}) {
+      bool reached = true;
+      int at = 1;
+      for (; reached; ++at) {
+        const TempDir dir;
+        const size_t files = OpenFiles();
+        testing::SetFault({.directory = dir.path(), .at = at, .until = lasting ? INT32_MAX : at, .error = error});
+        const Status status = RecordFigures(dir.path(), "x");
+        reached = testing::EndFault() >= at;
+        CHECK_EQ(OpenFiles(), files);
+        CHECK(status.ok() || status.code == code);
+        CHECK_EQ(Recover(dir.path()), 0u);
+        const Figures figures = CheckFigures(dir.path(), "x");
+        // Nothing is lost without a word.
+        if (status.ok()) CHECK(figures == Figures::kWhole);
+        if (!reached) CHECK(status.ok());
+        CHECK(RecordFigures(dir.path(), "y").ok());
+        CHECK(CheckFigures(dir.path(), "y") == Figures::kWhole);
+        CHECK_EQ(NamesIn(dir.path()).size(), figures == Figures::kNone ? 1u : 2u);
+      }
+      std::printf("# %s%s: %d calls\n", CodeName(code), lasting ? ", lasting" : "", at - 2);
+      CHECK(at > 10);
+    }
+  }
+}
+
 TEST(a_recovery_that_meets_an_error_leaves_what_is_there) {
   for (const auto& [error, named] : {std::pair(EIO, false), std::pair(ENOSPC, false), std::pair(EMFILE, false),
                                      std::pair(EIO, true), std::pair(EMFILE, true)}) {

@@ -193,6 +193,31 @@ test('a warning that nobody listens to is the process own, and dump has nothing 
   t.notOk(existsSync(join(directory, 'x.pcap')))
 })
 
+test('with too little room no incident begins', { skip }, async (t) => {
+  const root = installedCopy(t)
+  const pair = makePair(t)
+  const directory = openDirectory(t)
+  const host = await Host.start(t, { netns: pair.here.name, wrap: without['another user'], root })
+  const options = { device: pair.here.device, directory, statsInterval: 50, minFree: 2 ** 50 }
+  await host.call<State, string, PcapRingOptions>(startRing, options)
+  const found = await host.call<State, { codes: string[]; state: string }>(async ({ state, untilStats }) => {
+    const incident = state.ring.freeze()
+    const codes = await Promise.all(
+      [incident.flushed, incident.resolve()].map((promise) =>
+        promise.then(
+          () => 'fulfilled',
+          ({ code }: { code: string }) => code,
+        ),
+      ),
+    )
+    await untilStats(state.ring, () => true)
+    await state.ring.close()
+    return { codes, state: incident.state }
+  })
+  t.same(found, { codes: ['ERR_PCAP_NO_SPACE', 'ERR_PCAP_NO_SPACE'], state: 'failed' })
+  t.same(readdirSync(directory), [])
+})
+
 test('killed amid an incident: the next start tells of it, once', { skip }, async (t) => {
   const root = installedCopy(t)
   const pair = makePair(t)
