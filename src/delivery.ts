@@ -6,14 +6,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { PcapRingError } from './errors.js'
 import type { ArchivedCapture, ArchiveSink, IncidentReport } from './types.js'
 
-/** Handed over at the same time, but for those that have taken longer than this: one that hangs holds nobody up. */
+/** Handed over at the same time, but for those that have taken longer than our patience: one that hangs holds nobody up. */
 const mostAtOnce = 4
-const patienceMs = 60_000
-/** From one try to the next: half as long again each time. */
-const firstBackOffMs = 200
-const longestBackOffMs = 60_000
-/** What is not delivered so long after the ring was closed waits for the next start. */
-const graceMs = 30_000
+/** How long it waits, as the README says. Tests wait less. */
+export const waits = {
+  patienceMs: 60_000,
+  /** From one try to the next: half as long again each time. */
+  firstBackOffMs: 200,
+  longestBackOffMs: 60_000,
+  /** What is not delivered so long after the ring was closed waits for the next start. */
+  graceMs: 30_000,
+}
 /** A marker without any other file is one of an incident that is just being opened, or (from then on) of one that never was. */
 const orphanedAfterMs = 60_000
 
@@ -46,6 +49,8 @@ async function isOthers(owner: string): Promise<boolean> {
   const pid = Number(owner.split(' ')[1])
   return pid > 0 && pid !== process.pid && owner === (await nameOf(pid))
 }
+
+const longer = (backOffMs: number): number => Math.min(backOffMs * 1.5, waits.longestBackOffMs)
 
 function isCapture(value: unknown): value is ArchivedCapture {
   const { id, location } = (value ?? {}) as Partial<ArchivedCapture>
@@ -122,7 +127,7 @@ export class Delivery {
     // What was not finished leaves its marker, as it leaves its parts.
     for (const { release } of this.#expected.values()) release()
     this.#expected.clear()
-    if (this.#open > 0) this.#grace ??= setTimeout(() => this.#ending.abort(), graceMs)
+    if (this.#open > 0) this.#grace ??= setTimeout(() => this.#ending.abort(), waits.graceMs)
   }
 
   async #work(act: () => Promise<void>): Promise<void> {
@@ -225,7 +230,7 @@ export class Delivery {
     const { id } = report
     const { signal } = this.#ending
     let told = ''
-    for (let backOffMs = firstBackOffMs; !signal.aborted; backOffMs = Math.min(backOffMs * 1.5, longestBackOffMs)) {
+    for (let backOffMs = waits.firstBackOffMs; !signal.aborted; backOffMs = longer(backOffMs)) {
       try {
         const archived: unknown = await this.#put(report, file)
         if (isCapture(archived)) return archived
@@ -266,7 +271,7 @@ export class Delivery {
       --this.#running
       this.#queue.shift()?.()
     }
-    const patience = setTimeout(next, patienceMs).unref()
+    const patience = setTimeout(next, waits.patienceMs).unref()
     let forget = (): void => {}
     const aborted = new Promise<never>((_, reject) => {
       const abort = (): void => reject(signal.reason)

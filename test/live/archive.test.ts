@@ -31,6 +31,7 @@ interface Setup {
 
 const startRing = async ({ PcapRing, state, require }: HostApi<State>, setup: Setup): Promise<void> => {
   const { LocalArchive } = require(`${process.env.PCAP_RING_ROOT}/lib/archive/index.js`)
+  require(`${process.env.PCAP_RING_ROOT}/lib/delivery.js`).waits.firstBackOffMs = 20
   const kept = new LocalArchive({
     directory: setup.archive,
     keys: [{ id: 'k1', secret: Uint8Array.from(setup.secret) }],
