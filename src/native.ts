@@ -35,6 +35,8 @@ export interface NativeConfig {
   /** ms, bytes; below 0: no bound. */
   keepAge: number
   keepBytes: number
+  /** Whether finished captures are handed to an archive. */
+  delivers: boolean
   version: string
   nodeVersion: string
 }

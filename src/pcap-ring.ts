@@ -278,6 +278,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
         minFree: settings.minFree ?? -1,
         keepAge: settings.keep.age ?? -1,
         keepBytes: settings.keep.bytes ?? -1,
+        delivers: this.#delivery !== null,
         version,
         nodeVersion: process.version,
       },

@@ -70,6 +70,7 @@ Session::Config ConfigOf(Fields* from) {
   facts.min_free = min_free < 0 ? std::nullopt : std::optional(static_cast<uint64_t>(min_free));
   if (from->Number("keepAge") >= 0) facts.keep.age_ns = from->DurationNs("keepAge");
   if (const double bytes = from->Number("keepBytes"); bytes >= 0) facts.keep.bytes = static_cast<uint64_t>(bytes);
+  facts.delivers = from->Flag("delivers");
   facts.filter = from->Text("filter");
   facts.direction = from->Text("direction");
   facts.promiscuous = from->Flag("promiscuous");

@@ -11,7 +11,8 @@ inline std::string IncidentName(const std::string& id) { return "incident_" + id
 // The ends of those that have no final name yet.
 inline constexpr const char* kUnfinished[] = {".pcap.part", ".pcapng.part", ".json.part", ".json.new"};
 
-// Stands beside an incident that the host's archive does not have yet. Made and removed by the host (src/delivery.ts).
+// Stands beside an incident that the host's archive does not have yet. Made and removed by the host (src/delivery.ts), which
+// may die before it has made it: then by the recovery.
 inline constexpr const char* kUndelivered = ".undelivered";
 
 // Of a file of that name and end; "": it is none.

@@ -85,6 +85,7 @@ class Leftover {
   Draft DraftFrom(const CaptureScan& scan, FileFormat format) const;
   Status MakeReport(const std::string& path, FileFormat format, const CaptureScan* scan);
   Status TellsOf(const std::string& what) const;
+  Status MarkUndelivered() const;
   Status SyncNames() const;
 
   const RingFacts& facts_;
@@ -210,6 +211,15 @@ Status Leftover::TellsOf(const std::string& what) const {
 
 std::string DigestIn(const CaptureScan& scan) { return "\"sha256\":\"" + scan.sha256 + "\""; }
 
+// Nobody's: whoever finds it may deliver the incident. Most have one from their freeze on, which may name its process.
+Status Leftover::MarkUndelivered() const {
+  if (!facts_.delivers) return Status::Ok();
+  const std::string path = stem_ + kUndelivered;
+  const UniqueFd marker(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (marker.valid() || errno == EEXIST) return Status::Ok();
+  return Status::Errno(CodeOfWriteError(errno), "cannot create " + path, "open", errno);
+}
+
 Status Leftover::SyncNames() const {
   Directory directory;
   Status status = directory.OpenOf(stem_);
@@ -242,6 +252,8 @@ Status Leftover::RecoverPart(FileFormat format) {
   if (Status status = capture.Sync(); !status.ok()) return status;
   // A report under its final name is whole: its writer died between the two renames.
   if (Status status = Exists(ReportPath()) ? TellsOf(DigestIn(scan)) : MakeReport(path, format, &scan); !status.ok()) return status;
+  // Before it is a capture: of one that has its name nobody could tell any more whether it was delivered already.
+  if (Status status = MarkUndelivered(); !status.ok()) return status;
   if (Status status = capture.Publish(); !status.ok()) return status;
   if (Status status = SyncNames(); !status.ok()) return status;
   draft_file_.Discard();

@@ -44,6 +44,7 @@ struct RingFacts {
   std::string directory;
   std::optional<uint64_t> min_free = 0;  // bytes that stay free on its file system; nothing: by its size
   KeepLimits keep;
+  bool delivers = false;  // whether the host hands finished captures to an archive
   std::string filter;
   std::string direction = "both";
   bool promiscuous = false;

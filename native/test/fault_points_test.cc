@@ -14,6 +14,7 @@
 #include "incident/keeper.h"
 #include "incident/recording.h"
 #include "incident/recovery.h"
+#include "output/part_file.h"
 #include "test/check.h"
 #include "test/faults.h"
 #include "test/pcapng_support.h"
@@ -69,8 +70,9 @@ HostEvent Record(const std::string& directory, const std::string& id, const std:
   return event;
 }
 
-size_t Recover(const std::string& directory) {
+size_t Recover(const std::string& directory, bool delivers = false) {
   RingFacts facts;
+  facts.delivers = delivers;
   facts.precision = Precision::kNano;
   facts.directory = directory;
   size_t warnings = 0;
@@ -131,10 +133,13 @@ int CheckWhole(const std::string& directory, const std::string& id, FileFormat f
   return static_cast<int>(packets.size());
 }
 
-// And nothing else.
-int CheckAll(const std::string& directory, FileFormat format = FileFormat::kPcap) {
+std::string MarkerIn(const std::string& directory) { return directory + "/incident_x.undelivered"; }
+
+// And nothing else. `marked`: but the mark of what is to be delivered.
+int CheckAll(const std::string& directory, FileFormat format = FileFormat::kPcap, bool marked = false) {
   const int packets = CheckWhole(directory, "x", format);
-  CHECK_EQ(NamesIn(directory).size(), packets < 0 ? 0u : 2u);
+  CHECK_EQ(FileExists(MarkerIn(directory)), marked && packets >= 0);
+  CHECK_EQ(NamesIn(directory).size(), packets < 0 ? 0u : marked ? 3u : 2u);
   return packets;
 }
 
@@ -167,20 +172,30 @@ TEST(killed_at_every_call_what_was_written_is_recovered) {
 TEST(a_recovery_that_is_killed_at_every_call_is_done_by_the_next) {
   for (const FileFormat format : kFormats) {
     int recoveries = 0;
+    int marked = 0;
     bool recorded = false;
     for (int at = 1; !recorded; ++at) {
       bool recovered = false;
       for (int killed_at = 1; !recovered; ++killed_at) {
         const TempDir dir;
         recorded = !KilledAt(dir.path(), at, [&] { Record(dir.path(), "x", {}, format); });
-        recovered = !KilledAt(dir.path(), killed_at, [&] { Recover(dir.path()); });
-        CHECK_EQ(Recover(dir.path()), 0u);
-        CheckAll(dir.path(), format);
+        const std::string capture = CaptureOf(dir.path(), "x", format);
+        const bool left = FileExists(capture + PartFile::kSuffix);
+        recovered = !KilledAt(dir.path(), killed_at, [&] { Recover(dir.path(), true); });
+        // Wherever it died, no capture that it named is without its mark.
+        if (left && FileExists(capture)) CHECK(FileExists(MarkerIn(dir.path())));
+        CHECK_EQ(Recover(dir.path(), true), 0u);
+        const int packets = CheckAll(dir.path(), format, left);
+        // Delivered, it is never marked again.
+        if (unlink(MarkerIn(dir.path()).c_str()) == 0) ++marked;
+        CHECK_EQ(Recover(dir.path(), true), 0u);
+        CHECK_EQ(CheckAll(dir.path(), format), packets);
         ++recoveries;
       }
     }
-    std::printf("# %s: %d recoveries\n", FormatName(format), recoveries);
+    std::printf("# %s: %d recoveries, %d times marked\n", FormatName(format), recoveries, marked);
     CHECK(recoveries >= 100);
+    CHECK(marked >= 50);
   }
 }
 
@@ -375,11 +390,12 @@ TEST(a_recovery_that_meets_an_error_leaves_what_is_there) {
         CHECK_EQ(rename(part.c_str(), (dir / "incident_x.pcap").c_str()), 0);
       }
       testing::SetFault({.directory = dir.path(), .at = at, .until = INT32_MAX, .error = error});
-      const size_t warnings = Recover(dir.path());
+      const size_t warnings = Recover(dir.path(), true);
       reached = testing::EndFault() >= at;
       CHECK(warnings == 1 || CheckWhole(dir.path(), "x") > 0);
-      CHECK_EQ(Recover(dir.path()), 0u);
-      const int packets = CheckAll(dir.path());
+      CHECK_EQ(Recover(dir.path(), true), 0u);
+      // One that has its name already may be delivered already.
+      const int packets = CheckAll(dir.path(), FileFormat::kPcap, !named);
       CHECK(testing::ReadText(dir / "incident_x.pcap").size() + 400 > left.size());
       CHECK(packets > 0);
     }

@@ -78,9 +78,11 @@ std::string DraftText(const TempDir& dir, const std::string& id, uint64_t histor
 }
 
 // How many warnings there were.
-size_t Recover(const TempDir& dir) {
+size_t Recover(const TempDir& dir, bool delivers = false) {
   size_t warnings = 0;
-  RecoverDirectory(Facts(dir), std::atomic<bool>(false), [&](const Status& status) {
+  RingFacts facts = Facts(dir);
+  facts.delivers = delivers;
+  RecoverDirectory(facts, std::atomic<bool>(false), [&](const Status& status) {
     CHECK(!status.ok());
     ++warnings;
   });
@@ -553,6 +555,35 @@ TEST(a_final_name_that_is_taken_is_not_overwritten) {
   CHECK_EQ(ReadText(dir / "incident_a.pcap"), "mine");
   CHECK_EQ(ReadText(dir / "incident_a.pcap.part"), capture + "torn");
   CHECK(!FileExists(dir / "incident_a.json"));
+}
+
+TEST(where_the_host_delivers_what_is_recovered_is_marked) {
+  const TempDir dir;
+  const std::string capture = Text(EncodePcap(SmallPackets(5)));
+  for (const char* id : {"a", "b", "taken", "empty"}) {
+    WriteText(dir / ("incident_" + std::string(id) + ".pcap.part"), id == std::string("empty") ? "" : capture);
+  }
+  WriteText(dir / "incident_b.undelivered", "a process");
+  WriteText(dir / "incident_taken.pcap", "mine");
+  WriteText(dir / "incident_numbers.json.part", DraftText(dir, "numbers", 0, TapKind::kIncident, Mode::kStatistics));
+  WriteText(dir / "incident_named.json.part", DraftText(dir, "named", 0));
+  WriteText(dir / "incident_named.pcap", capture);
+  CHECK_EQ(Recover(dir, true), 1u);  // of the name that is taken
+  CHECK(FileExists(dir / "incident_a.pcap") && FileExists(dir / "incident_b.pcap") && FileExists(dir / "incident_named.json"));
+  CHECK_EQ(ReadText(dir / "incident_a.undelivered"), "");
+  CHECK_EQ(testing::ModeOf(dir / "incident_a.undelivered"), 0600);
+  CHECK_EQ(ReadText(dir / "incident_b.undelivered"), "a process");
+  // No capture, not recovered, or had its name before and may be delivered.
+  for (const char* id : {"taken", "empty", "numbers", "named"}) {
+    CHECK(!FileExists(dir / ("incident_" + std::string(id) + ".undelivered")));
+  }
+  unlink((dir / "incident_a.undelivered").c_str());
+  CHECK_EQ(Recover(dir, true), 1u);
+  CHECK(!FileExists(dir / "incident_a.undelivered"));
+  WriteText(dir / "incident_c.pcap.part", capture);
+  CHECK_EQ(Recover(dir, false), 1u);
+  CHECK(FileExists(dir / "incident_c.pcap"));
+  CHECK(!FileExists(dir / "incident_c.undelivered"));
 }
 
 // Its writer died before there was anything to report.

@@ -220,6 +220,31 @@ test('what an earlier ring could not deliver the next one does; keep leaves it u
   t.strictSame(undelivered(directory), ['incident_y.undelivered'])
 })
 
+test('what a process left that was killed before it could mark it: recovered, and delivered once', async (t) => {
+  const directory = scratch(t)
+  const left = (id: string) => writeFileSync(join(directory, `incident_${id}.pcap.part`), file, { mode: 0o600 })
+  left('a')
+  await replay(ringOf(t, { file, directory }))
+  left('b')
+  const { sink, calls } = sinkOf(() => {})
+  const ring = ringOf(t, { file, directory, archive: sink })
+  const one = archived(ring)
+  await replay(ring)
+  t.match(await one, [
+    [
+      { id: 'b', recovered: true },
+      { id: 'b', bytes: file.length },
+    ],
+  ])
+  await until(t, 'nothing is left to deliver', () => undelivered(directory).length === 0)
+  await ring.close()
+  const next = ringOf(t, { file, directory, archive: sink })
+  await replay(next)
+  await next.close()
+  t.strictSame(calls, ['b'], 'a was recovered by a ring that delivers nothing')
+  t.ok(existsSync(join(directory, 'incident_a.pcap')))
+})
+
 test('what cannot be archived is not tried for ever; the next start tries again', async (t) => {
   const directory = scratch(t)
   let refuse = true
