@@ -17,8 +17,7 @@ import { type Test, test } from 'tap'
 
 import { LocalArchive } from '../../src/archive/index.js'
 import { random, seed } from '../support/random.js'
-import { scratch } from '../support/replay.js'
-import { allOf, captureOf, keyOf } from './support.js'
+import { allOf, captureOf, keyOf, scratch } from './support.js'
 
 const actor = 'tester'
 

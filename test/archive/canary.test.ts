@@ -1,5 +1,6 @@
 // The host's key stands nowhere: not in what is written, not in what is said.
 
+import { spawnSync } from 'node:child_process'
 import { createSecretKey, randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,15 +9,16 @@ import { test } from 'tap'
 
 import { LocalArchive } from '../../src/archive/index.js'
 import { run } from '../../src/cli/run.js'
+import { holdsKey } from '../support/canary.js'
 import { udpPackets } from '../support/generate.js'
-import { recordingOf, replay, ringOf, scratch } from '../support/replay.js'
-import { allOf, bytesOf, captureOf } from './support.js'
+import { recordingOf, replay, ringOf, scratch as unwatched } from '../support/replay.js'
+import { allOf, bytesOf, captureOf, keyOf, scratch } from './support.js'
 
 const actor = 'tester'
 
 test('a key is in no file, no error, no log, no link, and not in the archive when it is shown', async (t) => {
   const dir = scratch(t)
-  const secret = randomBytes(32)
+  const { secret } = keyOf()
   const directory = join(dir, 'archive')
   const baseUrl = 'http://localhost/c'
   const said: unknown[] = []
@@ -40,7 +42,7 @@ test('a key is in no file, no error, no log, no link, and not in the archive whe
     rmSync(join(directory, 'c.sealed'))
   }
   // In a place of another's, with a directory that is none, with a wrong length.
-  const other = new LocalArchive({ directory: join(dir, 'other'), keys: [{ id: 'k2', secret: randomBytes(32) }] })
+  const other = new LocalArchive({ directory: join(dir, 'other'), keys: [{ id: 'k2', secret: keyOf().secret }] })
   await other.put(captureOf(t, 'a'))
   const stranger = new LocalArchive({ directory: join(dir, 'other'), keys: [{ id: 'k1', secret }] })
   await failing(() => stranger.open('a', { actor }))
@@ -91,22 +93,63 @@ test('a key is in no file, no error, no log, no link, and not in the archive whe
   }
   rmSync(keys)
 
-  const forms = [
-    secret.toString('latin1'),
-    secret.toString('base64').slice(0, 12),
-    ...(['hex', 'base64', 'base64url'] as const).map((form) => secret.toString(form).replace(/=+$/, '')),
-  ]
-  const holds = (text: string): boolean => forms.some((form) => text.toLowerCase().includes(form.toLowerCase()))
-  t.ok(holds(`x${secret.toString('hex').toUpperCase()}x`), 'it would be found')
-  const shown = said.map((one) =>
-    typeof one === 'string'
-      ? one
-      : inspect(one, { depth: 20, showHidden: true, maxArrayLength: null, maxStringLength: null }),
-  )
-  for (const [i, text] of shown.entries()) t.notOk(holds(text), `what was said, ${i}`)
-  const bytesShown = secret.toString('hex').replace(/../g, '$& ').trim()
-  for (const text of shown) t.notOk(text.includes(bytesShown), 'as a Buffer shows itself')
+  for (const [i, one] of said.entries()) t.notOk(holdsKey(one), `what was said, ${i}`)
   const files = readdirSync(dir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
   t.ok(files.length > 10)
-  for (const entry of files) t.notOk(holds(readFileSync(join(entry.parentPath, entry.name), 'latin1')), entry.name)
+  for (const entry of files) t.notOk(holdsKey(readFileSync(join(entry.parentPath, entry.name))), entry.name)
+})
+
+test('any 16 bytes of a key are found, in each form', (t) => {
+  const { secret } = keyOf()
+  const shown: Record<string, (part: Buffer) => unknown> = {
+    bytes: (part) => part,
+    'text of 8 bits': (part) => part.toString('latin1'),
+    UTF8: (part) => part.toString(),
+    'a Buffer': (part) => inspect({ part }),
+    'a typed array': (part) => ({ part: Uint8Array.from(part) }),
+    JSON: (part) => JSON.stringify({ part }),
+    'a fingerprint': (part) =>
+      part
+        .toString('hex')
+        .toUpperCase()
+        .replace(/..(?=.)/g, '$&:'),
+    'an error': (part) => new Error('x', { cause: new Error(`${part.toString('hex')}`) }),
+    'a map': (part) => new Map([[part.toString('base64'), 1]]),
+  }
+  for (const form of ['hex', 'base64', 'base64url'] as const) shown[form] = (part) => part.toString(form)
+  for (const [form, show] of Object.entries(shown)) {
+    for (let size = 16; size <= 32; size++) {
+      for (let at = 0; at + size <= 32; at++) {
+        const part = Buffer.concat([randomBytes(at % 5), secret.subarray(at, at + size), randomBytes(3)])
+        if (!holdsKey(show(part))) t.fail(`${size} bytes from ${at} on, ${form}`)
+      }
+    }
+    t.notOk(holdsKey(show(randomBytes(100_000))), `${form} of other bytes`)
+  }
+  t.end()
+})
+
+test('a key that is said, in a title or a warning, or left in a file, fails the file', async (t) => {
+  const run = async (code: string) => {
+    const program = `const { canaryKey, lookIn } = require('../support/canary.ts'); const key = canaryKey(); ${code}`
+    const file = join(unwatched(t), 'x')
+    const { status, stderr } = spawnSync(process.execPath, [...process.execArgv, '-e', program], {
+      cwd: __dirname,
+      encoding: 'utf8',
+      env: { ...process.env, FILE: file },
+    })
+    return { status, stderr }
+  }
+  t.match(await run(''), { status: 0 })
+  const file = "require('node:path').dirname(process.env.FILE)"
+  for (const [where, code] of [
+    ['stdout', "console.log('# Subtest: ' + key.toString('hex'))"],
+    ['stdout', 'process.stdout.write(key.subarray(0, 20)); process.stdout.write(key.subarray(20))'],
+    ['stderr', "process.emitWarning(key.toString('base64'))"],
+    ['x', `require('node:fs').writeFileSync(process.env.FILE, key); lookIn(${file})`],
+  ] as const) {
+    const { status, stderr } = await run(code)
+    t.equal(status, 1, code)
+    t.ok(stderr.endsWith(`a key, or a part of one, stands in: ${where}\n`), where)
+  }
 })

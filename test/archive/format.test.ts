@@ -8,9 +8,8 @@ import { sealHead } from '../../src/archive/envelope.js'
 import { LocalArchive } from '../../src/archive/index.js'
 import { KeyRing } from '../../src/archive/keys.js'
 import { chunkSize, Sealer, sealedChunkSize } from '../../src/archive/stream.js'
-import { scratch } from '../support/replay.js'
 import { readSealed } from './independent-reader.js'
-import { archiveOf, bytesUpToError, capturedAs, captureOf, keyOf } from './support.js'
+import { archiveOf, bytesUpToError, capturedAs, captureOf, keyOf, scratch } from './support.js'
 
 const actor = 'tester'
 

@@ -9,8 +9,7 @@ import fastify from 'fastify'
 import { type Test, test } from 'tap'
 
 import { LocalArchive } from '../../src/archive/index.js'
-import { scratch } from '../support/replay.js'
-import { captureOf, keyOf } from './support.js'
+import { captureOf, keyOf, scratch } from './support.js'
 
 async function portOf(server: Server): Promise<number> {
   server.listen(0, '127.0.0.1')

@@ -10,8 +10,7 @@ import { type Test, test } from 'tap'
 
 import { handle } from '../../src/archive/handler.js'
 import { LocalArchive } from '../../src/archive/index.js'
-import { scratch } from '../support/replay.js'
-import { allOf, type Capture, capturedAs, captureOf, keyOf, listening } from './support.js'
+import { allOf, type Capture, capturedAs, captureOf, keyOf, listening, scratch } from './support.js'
 
 const actor = 'tester & son'
 

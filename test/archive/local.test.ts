@@ -17,10 +17,9 @@ import { test } from 'tap'
 import { LocalArchive } from '../../src/archive/index.js'
 import { removeJust } from '../../src/archive/local-files.js'
 import { type LocalFile, LocalStore } from '../../src/archive/local-store.js'
-import { scratch } from '../support/replay.js'
 import { localBackend } from './places.js'
 import { archiveSuite } from './suite.js'
-import { allOf, archiveOf, bytesOf, captureOf, keyOf } from './support.js'
+import { allOf, archiveOf, bytesOf, captureOf, keyOf, scratch } from './support.js'
 
 const actor = 'tester'
 const day = 86_400_000

@@ -12,9 +12,8 @@ import {
 
 import { type Archive, type ArchiveOptions, LocalArchive } from '../../src/archive/index.js'
 import { S3Archive } from '../../src/archive/s3/index.js'
-import { scratch } from '../support/replay.js'
 import { clientOf, type Gateway } from '../support/rgw.js'
-import { keyOf } from './support.js'
+import { keyOf, scratch } from './support.js'
 
 interface Teardown {
   teardown(fn: () => unknown): void

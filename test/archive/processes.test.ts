@@ -5,10 +5,9 @@ import { basename, join } from 'node:path'
 import { test } from 'tap'
 
 import { LocalArchive } from '../../src/archive/index.js'
-import { Host, type HostApi } from '../support/host.js'
+import type { HostApi } from '../support/host.js'
 import { random } from '../support/random.js'
-import { scratch } from '../support/replay.js'
-import { allOf, bytesOf, captureOf, keyOf } from './support.js'
+import { allOf, bytesOf, captureOf, keyOf, scratch, startHost } from './support.js'
 
 interface Job {
   directory: string
@@ -39,7 +38,7 @@ test('eight processes at once: one chain, nothing lost', async (t) => {
   const key = keyOf()
   const archive = new LocalArchive({ directory, keys: [key] })
   await archive.put(captureOf(t, 'a'))
-  const hosts = await Promise.all(Array.from({ length: 8 }, () => Host.start(t)))
+  const hosts = await Promise.all(Array.from({ length: 8 }, () => startHost(t)))
   const entered = await Promise.all(
     hosts.map((host, i) =>
       host.call<unknown, number, Job>(signing, { directory, secret: key.secret, name: `p${i}`, rounds: 20 }),
@@ -66,7 +65,7 @@ test('a process that is killed while it copies leaves nothing in the clear', asy
   await archive.put(capture)
   const tmp = join(dir, 'tmp')
   mkdirSync(tmp)
-  const host = await Host.start(t, { env: { TMPDIR: tmp } })
+  const host = await startHost(t, { env: { TMPDIR: tmp } })
   const job = { directory: join(dir, 'archive'), secret: key.secret }
   const seen = await host.call<unknown, string, typeof job>(async ({ require }, { directory, secret }) => {
     const { LocalArchive } = require(`${process.env.PCAP_RING_ROOT}/lib/archive/index.js`)
@@ -96,7 +95,7 @@ test('forty processes killed while they enter and store: the chain holds, what i
   const captures = Array.from({ length: 40 }, (_, i) => captureOf(t, `c${i}`, 500 + i))
   const next = random(11)
   const one = async (i: number): Promise<void> => {
-    const host = await Host.start(t)
+    const host = await startHost(t)
     const job = {
       directory,
       secret: key.secret,

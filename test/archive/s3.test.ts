@@ -12,8 +12,10 @@ import {
 } from '@aws-sdk/client-s3'
 import { test } from 'tap'
 
+import { ahead } from '../../src/archive/ahead.js'
 import { LocalArchive } from '../../src/archive/index.js'
 import { S3Archive, type S3Progress } from '../../src/archive/s3/index.js'
+import { holdsKey } from '../support/canary.js'
 import { bucketOf, clientOf, type Gateway, rgwSkip, startGateway } from '../support/rgw.js'
 import { localBackend, namesIn, s3Backend } from './places.js'
 import { archiveSuite } from './suite.js'
@@ -150,8 +152,9 @@ test('against a real server', { skip: rgwSkip, timeout: 300_000 }, async (t) => 
   })
 
   await t.test('a store that does not say that it encrypted is refused, and keeps nothing', async (t) => {
+    const keys = [keyOf()]
     for (const encryption of ['sse-s3', { kms: 'no-such-key' }] as const) {
-      const archive = new S3Archive({ client, bucket, prefix: 'refused', keys: [keyOf('r', 1)], encryption })
+      const archive = new S3Archive({ client, bucket, prefix: 'refused', keys, encryption })
       const message = encryption === 'sse-s3' ? /does not say that it did/ : /403/
       await t.rejects(archive.put(captureOf(t, 'a')), { code: 'ERR_PCAP_ARCHIVE_UNAVAILABLE', message })
       const names = await namesIn(client, bucket, 'refused/')
@@ -242,6 +245,17 @@ test('against a real server', { skip: rgwSkip, timeout: 300_000 }, async (t) => 
       t.ok(bytes > (told[i - 1]?.bytes ?? 0) && bytes <= of)
     }
     t.ok((told.at(-1)?.bytes ?? 0) > 20_000_000)
+  })
+
+  await t.test('no key in what the store was given', async (t) => {
+    const names = await namesIn(client, bucket)
+    t.ok(names.length > 100, `${names.length} objects`)
+    const judge = async (Key: string): Promise<boolean> => {
+      const { Body, Metadata } = await client.send(new GetObjectCommand({ Bucket: bucket, Key }))
+      const bytes = (await Body?.transformToByteArray()) ?? new Uint8Array()
+      return holdsKey(Key) || holdsKey(bytes) || holdsKey(Metadata)
+    }
+    for await (const holds of ahead(names, 16, judge)) if (holds) t.fail('an object holds one')
   })
 
   await t.test('more captures than the store lists at once, page by page', async (t) => {

@@ -21,7 +21,7 @@ export function archiveSuite(t: Test, backend: Backend): void {
     t.test(`${backend.name}: ${name}`, async (t) => run(t, await backend.place(t)))
 
   test('what was put is listed, read whole and in ranges, and has its report', async (t, place) => {
-    const secret = randomBytes(32)
+    const { secret } = keyOf()
     const archive = place.archive({ keys: [{ id: 'k', secret: createSecretKey(secret) }] })
     const before = Date.now()
     const { file, report, bytes } = capturedAs(t, 'a', randomBytes(300_000))

@@ -1,6 +1,6 @@
-// Archives and captures for their tests.
+// Archives and captures for their tests. Whoever imports this is watched for keys: see test/support/canary.ts.
 
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
@@ -8,19 +8,55 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 
+import { BaseArchive } from '../../src/archive/base-archive.js'
 import { LocalArchive, type LocalArchiveOptions } from '../../src/archive/index.js'
-import type { IncidentReport } from '../../src/index.js'
+import { type IncidentReport, PcapRing } from '../../src/index.js'
+import { canaryKey, look, lookIn } from '../support/canary.js'
 import { udpPackets } from '../support/generate.js'
-import { recordingOf, scratch } from '../support/replay.js'
+import { Host, type HostOptions } from '../support/host.js'
+import * as replays from '../support/replay.js'
 
 interface Teardown {
   teardown(fn: () => unknown): void
 }
 
-export const keyOf = (id = 'k1', fill?: number) => ({
-  id,
-  secret: fill === undefined ? randomBytes(32) : Buffer.alloc(32, fill),
-})
+export const keyOf = (id = 'k1') => ({ id, secret: canaryKey() })
+
+/** A directory of its own that goes with the test, and has no key in it then. */
+export function scratch(t: Teardown): string {
+  const dir = replays.scratch(t)
+  t.teardown(() => lookIn(dir))
+  return dir
+}
+
+/** A host that says no key. */
+export async function startHost(t: Teardown, options?: HostOptions): Promise<Host> {
+  const host = await Host.start(t, options)
+  void host.ended.then((ended) => look('what a host said', ended))
+  return host
+}
+
+// What archives and rings say.
+type Act = (this: BaseArchive, ...args: unknown[]) => Promise<unknown>
+const acts = BaseArchive.prototype as unknown as Record<string, Act>
+for (const name of ['put', 'open', 'sign', 'remove', 'sweep', 'copyTo']) {
+  const act = acts[name] as Act
+  acts[name] = async function (...args) {
+    try {
+      const result = await act.apply(this, args)
+      if (name !== 'open') look(`what ${name}() fulfilled with`, result)
+      return result
+    } catch (error) {
+      look(`what ${name}() rejected with`, error)
+      throw error
+    }
+  }
+}
+const emit = PcapRing.prototype.emit as (this: PcapRing, name: string, ...args: unknown[]) => boolean
+PcapRing.prototype.emit = function (this: PcapRing, name: string, ...args: unknown[]) {
+  if (['warning', 'resolve', 'archive'].includes(name)) look(`the event ${name}`, args)
+  return emit.call(this, name, ...args)
+} as typeof PcapRing.prototype.emit
 
 export const archiveOf = (t: Teardown, options: Partial<LocalArchiveOptions> = {}): LocalArchive =>
   new LocalArchive({ directory: join(scratch(t), 'archive'), keys: [keyOf()], ...options })
@@ -33,7 +69,7 @@ export interface Capture {
 
 /** A capture of so many packets, and as much of its report as an archive looks at. */
 export function captureOf(t: Teardown, id: string, packets = 20): Capture {
-  return capturedAs(t, id, recordingOf(udpPackets({ pps: 1_000, count: packets })))
+  return capturedAs(t, id, replays.recordingOf(udpPackets({ pps: 1_000, count: packets })))
 }
 
 export function capturedAs(t: Teardown, id: string, bytes: Buffer): Capture {

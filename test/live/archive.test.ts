@@ -9,8 +9,8 @@ import { type Test, test } from 'tap'
 
 import { LocalArchive } from '../../src/archive/index.js'
 import type { IncidentReport, PcapRing } from '../../src/index.js'
-import { allOf, keyOf } from '../archive/support.js'
-import { Host, type HostApi } from '../support/host.js'
+import { allOf, keyOf, scratch, startHost } from '../archive/support.js'
+import type { HostApi } from '../support/host.js'
 import { makePair, noNamespaces } from '../support/netns.js'
 import { noSender, send } from '../support/sender.js'
 
@@ -70,7 +70,7 @@ async function downloaded(t: Test, directory: string, key: ReturnType<typeof key
 async function setUp(t: Test, failing: number, env: NodeJS.ProcessEnv = {}) {
   const { here, there } = makePair(t)
   const key = keyOf()
-  const dir = t.testdir({})
+  const dir = scratch(t)
   const setup = {
     device: here.device,
     directory: join(dir, 'captures'),
@@ -78,7 +78,7 @@ async function setUp(t: Test, failing: number, env: NodeJS.ProcessEnv = {}) {
     secret: key.secret,
     failing,
   }
-  const host = await Host.start(t, { netns: here.name, env })
+  const host = await startHost(t, { netns: here.name, env })
   await host.call<State, void, Setup>(startRing, setup)
   return { here, there, key, setup, host }
 }
@@ -115,7 +115,7 @@ test('the process is killed between the incident and the delivery', { skip }, as
   await host.kill('SIGKILL')
   t.notOk(existsSync(setup.archive))
   t.ok(readdirSync(setup.directory).includes('incident_a.undelivered'))
-  const next = await Host.start(t, { netns: here.name })
+  const next = await startHost(t, { netns: here.name })
   await next.call<State, void, Setup>(startRing, { ...setup, failing: 0 })
   await delivered(t, setup)
   t.ok((await downloaded(t, setup.archive, key, 'a')).equals(readFileSync(stored)), 'what was recorded')
@@ -135,7 +135,7 @@ test('the process is killed before it could mark the incident', { skip }, async 
   t.strictSame(readdirSync(setup.directory).sort(), ['incident_a.json.part', 'incident_a.pcap.part'])
   t.notOk(existsSync(setup.archive))
   for (const life of ['the next', 'the one after that']) {
-    const next = await Host.start(t, { netns: here.name })
+    const next = await startHost(t, { netns: here.name })
     await next.call<State, void, Setup>(startRing, { ...setup, failing: 0 })
     await delivered(t, setup)
     t.strictSame(readdirSync(setup.directory).sort(), ['incident_a.json', 'incident_a.pcap'], life)

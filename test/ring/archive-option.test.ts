@@ -7,9 +7,9 @@ import { type Test, test } from 'tap'
 import { LocalArchive } from '../../src/archive/index.js'
 import { waits } from '../../src/delivery.js'
 import type { ArchivedCapture, ArchiveSink, IncidentReport, PcapRing } from '../../src/index.js'
-import { allOf, bytesOf, keyOf } from '../archive/support.js'
+import { allOf, bytesOf, keyOf, scratch } from '../archive/support.js'
 import { udpPackets } from '../support/generate.js'
-import { recordingOf, replay, ringOf, scratch } from '../support/replay.js'
+import { recordingOf, replay, ringOf } from '../support/replay.js'
 
 const file = recordingOf(udpPackets({ pps: 1_000, count: 600 }))
 
