@@ -282,9 +282,14 @@ export abstract class BaseArchive implements Archive {
     judgeId(id)
     const deed = { actor: judgeActor(judgeObject(options, 'options').actor), action: 'remove', capture: id } as const
     await this.#trail.check()
-    if (!(await this.#vault.has(id))) throw await this.#refuse(deed, notFound(id))
-    await this.#trail.append({ ...deed, outcome: 'ok' })
-    await this.#act(deed, () => this.#vault.remove(id))
+    const found = await this.#vault.find(id)
+    if (found === null) throw await this.#refuse(deed, notFound(id))
+    try {
+      await this.#trail.append({ ...deed, outcome: 'ok' })
+      await this.#act(deed, () => this.#vault.remove(id, found))
+    } finally {
+      await found.close()
+    }
   }
 
   async sweep(now?: Date): Promise<ArchivedCapture[]> {

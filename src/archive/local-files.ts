@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { type BigIntStats, constants } from 'node:fs'
-import { chown, type FileHandle, link, lstat, mkdir, open, readdir, rename, unlink } from 'node:fs/promises'
+import { chown, type FileHandle, link, lstat, mkdir, open, readdir, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
 import { PcapRingError } from '../errors.js'
 
-const unfinishedNameOf = (path: string): string => `${path}.${randomBytes(6).toString('hex')}.tmp`
+const unfinishedNameOf = (path: string, which = randomBytes(6).toString('hex')): string => `${path}.${which}.tmp`
 const unfinishedPattern = /\.[0-9a-f]{12}\.tmp$/
 
 export const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>
@@ -114,28 +114,39 @@ export async function removeFile(path: string): Promise<boolean> {
   return true
 }
 
-/** Removes a file if it is the one that is meant. By its name alone another could go that has just been given it. */
-export async function removeJust(path: string, isIt: (stats: BigIntStats) => boolean): Promise<boolean> {
-  const taken = unfinishedNameOf(path)
+/**
+ * Removes a file if it is the one that is meant. By its name alone another could go that has just been given it: so it gets a second
+ * name first, which one process can give it at a time. As long as it has that, nobody else takes the first one away, and without that
+ * nobody can give it to another file.
+ * @returns `'held'`: somebody else is at it, or died in it and leaves the name to {@link unfinishedIn}
+ */
+export async function removeJust(
+  path: string,
+  isIt: (stats: BigIntStats) => boolean,
+): Promise<'removed' | 'another' | 'held'> {
+  let second: string
   try {
-    if (!isIt(await lstat(path, { bigint: true }))) return false
-    await rename(path, taken)
+    const found = await lstat(path, { bigint: true })
+    if (!isIt(found)) return 'another'
+    second = unfinishedNameOf(path, found.ino.toString(16).padStart(12, '0').slice(-12))
+    await link(path, second)
   } catch (error) {
-    if (isErrno(error, 'ENOENT')) return false
+    if (isErrno(error, 'ENOENT')) return 'another'
+    if (isErrno(error, 'EEXIST')) return 'held'
     throw error
   }
-  const right = isIt(await lstat(taken, { bigint: true }))
-  if (!right) await link(taken, path)
-  await unlink(taken)
-  await syncDirectory(dirname(path))
-  return right
+  const right = isIt(await lstat(second, { bigint: true }))
+  if (right) await unlink(path)
+  await unlink(second)
+  if (right) await syncDirectory(dirname(path))
+  return right ? 'removed' : 'another'
 }
 
 export interface Unfinished {
   path: string
-  /** Its writer died: nobody has written to it for so long. */
+  /** Its writer died: nobody has done anything to it for so long. */
   abandoned: boolean
-  /** It got its name, and only this one was left. */
+  /** It has its name as well. */
   finished: boolean
 }
 
@@ -150,7 +161,10 @@ export async function unfinishedIn(directory: string, pattern: RegExp, forMs: nu
       throw error
     })
     if (!stats?.isFile()) continue
-    found.push({ path, abandoned: Date.now() - stats.mtimeMs > forMs, finished: stats.nlink > 1 })
+    const finished = stats.nlink > 1
+    // When it got its second name.
+    const touchedMs = finished ? stats.ctimeMs : stats.mtimeMs
+    found.push({ path, abandoned: Date.now() - touchedMs > forMs, finished })
   }
   return found
 }

@@ -1,7 +1,9 @@
 import type { BigIntStats } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 
+import { PcapRingError } from '../errors.js'
 import { isName } from './keys.js'
 import { available, createFile, namesIn, openToRead, removeFile, removeJust, unfinishedIn } from './local-files.js'
 import type { Store, StoredFile } from './store.js'
@@ -10,6 +12,8 @@ const extension = '.sealed'
 const pattern = /^[A-Za-z0-9._-]{1,64}\.sealed$/
 /** A capture is written in seconds; what it is read from may be slow. */
 const abandonedAfterMs = 3_600_000
+/** At a file that another process is removing, which takes it a moment. */
+const mostLooks = 50
 
 export class LocalFile implements StoredFile {
   readonly size: number
@@ -93,9 +97,15 @@ export class LocalStore implements Store {
     }
   }
 
-  remove(id: string, only?: LocalFile): Promise<boolean> {
+  async remove(id: string, only: LocalFile): Promise<boolean> {
     const path = this.location(id)
-    return available(path, () => (only ? removeJust(path, (stats) => only.is(stats)) : removeFile(path)))
+    for (let looks = 0; looks < mostLooks; looks++) {
+      const outcome = await available(path, () => removeJust(path, (stats) => only.is(stats)))
+      if (outcome !== 'held') return outcome === 'removed'
+      await sleep(20)
+    }
+    const message = `${path}: another process is removing it, or died in that; a sweep() an hour later clears this up`
+    throw new PcapRingError('ERR_PCAP_ARCHIVE_UNAVAILABLE', message)
   }
 
   tidy(): Promise<void> {

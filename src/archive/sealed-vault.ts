@@ -1,6 +1,6 @@
 import type { KeyRing } from './keys.js'
 import { SealedFile, seal } from './sealed-file.js'
-import type { Store } from './store.js'
+import type { Store, StoredFile } from './store.js'
 import type { Incoming, Vault } from './vault.js'
 
 /** Sealed captures in a {@link Store}. */
@@ -21,18 +21,16 @@ export class SealedVault implements Vault {
     return file && SealedFile.open(file, id, keys, this.#store.location(id))
   }
 
-  async has(id: string): Promise<boolean> {
-    const file = await this.#store.open(id)
-    await file?.close()
-    return file !== null
+  find(id: string): Promise<StoredFile | null> {
+    return this.#store.open(id)
   }
 
   ids(): AsyncIterable<string> {
     return this.#store.ids()
   }
 
-  remove(id: string, only?: SealedFile): Promise<boolean> {
-    return this.#store.remove(id, only?.file)
+  remove(id: string, only: SealedFile | StoredFile): Promise<boolean> {
+    return this.#store.remove(id, only instanceof SealedFile ? only.file : only)
   }
 
   location(id: string): string {

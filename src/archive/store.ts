@@ -8,8 +8,8 @@ export interface Store {
   /** null: there is none. What was opened can be read to its end, though it may be removed meanwhile. */
   open(id: string): Promise<StoredFile | null>
   ids(): AsyncIterable<string>
-  /** False: there is none. With `only`: just this file, which is open, and not what has taken its place since. */
-  remove(id: string, only?: StoredFile): Promise<boolean>
+  /** Just this file, which is open, and not what has taken its place since. False: it was gone already. */
+  remove(id: string, only: StoredFile): Promise<boolean>
   /** What others call it: a path, a URL. */
   location(id: string): string
   /** Clears away what writers that died left behind. */

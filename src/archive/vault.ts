@@ -31,17 +31,22 @@ export interface Kept {
   close(): Promise<void>
 }
 
+/** A capture of which nothing is known but that it is there. */
+export interface Found {
+  close(): Promise<void>
+}
+
 /** Captures under their ids, in whatever form. */
 export interface Vault {
   /** False: there is one of this id already. What fails leaves nothing. */
   create(incoming: Incoming, signal: AbortSignal | undefined): Promise<boolean>
   /** null: there is none. Whoever opens it has to close it. */
   open(id: string, keys: KeyRing): Promise<Kept | null>
-  /** Whether there is one, damaged or not. */
-  has(id: string): Promise<boolean>
+  /** One that may be damaged. null: there is none. Whoever finds it has to close it. */
+  find(id: string): Promise<Found | null>
   ids(): AsyncIterable<string>
-  /** False: there is none. With `only`: just that one, which is open, and not what has taken its place since. */
-  remove(id: string, only?: Kept): Promise<boolean>
+  /** Just that one, which is open, and not what has taken its place since. False: it was gone already. */
+  remove(id: string, only: Kept | Found): Promise<boolean>
   /** What others call it: a path, a URL. */
   location(id: string): string
   /** Clears away what writers that died left behind. */

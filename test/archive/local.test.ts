@@ -3,9 +3,11 @@
 import { randomBytes } from 'node:crypto'
 import {
   existsSync,
+  linkSync,
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   symlinkSync,
   utimesSync,
@@ -78,19 +80,55 @@ test('a file that took the place of another one is not removed for it', async (t
   const content = async function* (text: string) {
     yield Buffer.from(text)
   }
+  const path = store.location('a')
   await store.create('a', content('old'), undefined)
   const old = (await store.open('a')) as LocalFile
-  await store.remove('a')
+  t.ok(await store.remove('a', old))
+  t.notOk(await store.remove('a', old), 'it is gone')
   await store.create('a', content('new'), undefined)
   t.notOk(await store.remove('a', old))
-  t.equal(readFileSync(store.location('a'), 'utf8'), 'new')
+  t.equal(readFileSync(path, 'utf8'), 'new')
   // In the very moment between looking and taking.
   let looks = 0
-  t.notOk(await removeJust(store.location('a'), () => ++looks === 1))
+  const isIt = (): boolean => {
+    if (++looks === 2) t.equal(readFileSync(path, 'utf8'), 'new', 'nor is it away for a moment')
+    return looks === 1
+  }
+  t.equal(await removeJust(path, isIt), 'another')
   t.equal(looks, 2)
-  t.equal(readFileSync(store.location('a'), 'utf8'), 'new')
+  t.equal(readFileSync(path, 'utf8'), 'new')
   t.strictSame(readdirSync(directory), ['a.sealed'])
   await old.close()
+})
+
+test('of two that remove a file one waits for the other; one that died in that is cleared up an hour later', async (t) => {
+  const archive = archiveOf(t)
+  const { location } = await archive.put(captureOf(t, 'a'))
+  const second = `${location}.${statSync(location).ino.toString(16).padStart(12, '0')}.tmp`
+  const held = async () => {
+    linkSync(location, second)
+    return archive.remove('a', { actor })
+  }
+  await t.rejects(held(), { code: 'ERR_PCAP_ARCHIVE_UNAVAILABLE', message: /died in that; a sweep\(\) an hour later/ })
+  t.ok(existsSync(location))
+  t.strictSame(await archive.sweep(), [])
+  t.ok(existsSync(second), 'it may be at it still')
+  t.match((await allOf(archive.audit.entries())).slice(-2), [
+    { action: 'remove', outcome: 'ok' },
+    { action: 'remove', outcome: 'failed' },
+  ])
+  const real = Date.now
+  Date.now = () => real() + 3_700_000
+  await archive.sweep()
+  Date.now = real
+  t.notOk(existsSync(second))
+  const removing = held()
+  setTimeout(() => {
+    rmSync(location)
+    rmSync(second)
+  }, 50)
+  await removing
+  t.strictSame(await allOf(archive.list()), [])
 })
 
 test('a clock that is centuries ahead once does not keep anything from being put later', async (t) => {

@@ -134,20 +134,16 @@ export class S3Vault implements Vault {
   }
 
   async open(id: string, keys: KeyRing): Promise<Kept | null> {
-    const file = await this.#find(id)
+    const file = await this.find(id)
     if (file === null) return null
     if (file.metadata[metadata.head] === undefined) return SealedFile.open(file, id, keys, this.location(id))
     return PlainCapture.open(this.#bucket, file, id, keys, this.#reports)
   }
 
   /** What is no placeholder. */
-  async #find(id: string): Promise<S3File | null> {
+  async find(id: string): Promise<S3File | null> {
     const file = await S3File.open(this.#bucket, this.#key(id))
     return file?.metadata[metadata.upload] === undefined ? file : null
-  }
-
-  async has(id: string): Promise<boolean> {
-    return (await this.#find(id)) !== null
   }
 
   async *ids(): AsyncGenerator<string> {
@@ -157,10 +153,11 @@ export class S3Vault implements Vault {
     }
   }
 
-  async remove(id: string, only?: Kept): Promise<boolean> {
+  async remove(id: string, only: Kept | S3File): Promise<boolean> {
     const there = await this.#objects.head(this.#key(id))
+    const until = only instanceof S3File ? only.metadata[metadata.retainedUntil] : only.head.retainedUntil
     // Not every store deletes on a condition: between this and the next request another one may still take its place.
-    if (only !== undefined && there?.Metadata?.[metadata.retainedUntil] !== only.head.retainedUntil) return false
+    if (there?.Metadata?.[metadata.retainedUntil] !== until) return false
     const head = there?.Metadata?.[metadata.head]
     const removed = await this.#objects.remove(this.#key(id))
     if (head !== undefined) await this.#objects.remove(`${this.#reports}${id}.${nonceOf(Buffer.from(head, 'base64'))}`)
