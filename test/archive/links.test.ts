@@ -1,6 +1,7 @@
 // Signed links, served over HTTP.
 
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, get, type IncomingMessage, type RequestOptions, request, type Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
@@ -249,6 +250,29 @@ test('a damaged capture: what was right, then the connection ends', async (t) =>
     { action: 'download', outcome: 'ok' },
     { action: 'download', outcome: 'failed' },
   ])
+})
+
+test('a capture that is swept, or removed, while it is downloaded comes to its end', async (t) => {
+  const { archive, capture } = await served(t, '/c', 20_000_000)
+  const before = descriptors()
+  const begun = async (): Promise<IncomingMessage> => {
+    const { url } = await archive.sign('a', { actor })
+    const [res] = (await once(get(url, { agent: false }), 'response')) as [IncomingMessage]
+    return res
+  }
+  const rest = async (res: IncomingMessage): Promise<Buffer> => {
+    const pieces: Buffer[] = []
+    for await (const piece of res) pieces.push(piece)
+    return Buffer.concat(pieces)
+  }
+  const swept = await begun()
+  t.equal((await archive.sweep(new Date(Date.now() + 30 * 86_400_000))).length, 1)
+  await t.rejects(archive.sign('a', { actor }), { code: 'ERR_PCAP_ARCHIVE_NOT_FOUND' })
+  await archive.put(capture)
+  const removed = await begun()
+  await archive.remove('a', { actor })
+  for (const res of [swept, removed]) t.ok((await rest(res)).equals(capture.bytes))
+  await sameDescriptors(t, before)
 })
 
 test('a thousand at once, slow ones, ones that go away', async (t) => {
