@@ -83,6 +83,14 @@ const testTools = [
   { name: 'setpriv', package: 'util-linux', present: () => inPath('setpriv') && inPath('unshare') },
 ]
 
+// A real S3 server (scripts/rgw.cjs). What is tested against it skips where it cannot be had.
+const storeTools = [
+  { package: 'radosgw', programs: ['radosgw'] },
+  { package: 'ceph-mon', programs: ['ceph-mon', 'monmaptool'] },
+  { package: 'ceph-osd', programs: ['ceph-osd'] },
+  { package: 'ceph-common', programs: ['ceph', 'ceph-authtool', 'rados', 'radosgw-admin'] },
+]
+
 // libFuzzer is clang's; what is older than 16 does not know all of C++20 that the core uses.
 const clangs = [20, 19, 18, 17, 16].map((version) => `clang++-${version}`)
 const haveFuzzer = (clang) => {
@@ -126,6 +134,23 @@ function needSystemPackages({ forTests = false } = {}) {
   if (missing.length === 0) return
   const { ok, why } = installPackages(missing.map((tool) => tool.package))
   if (!ok) fail(`missing: ${missing.map((tool) => tool.name).join(', ')}. ${why}`)
+}
+
+const missingOfStore = () => storeTools.filter(({ programs }) => !programs.every(inPath)).map((tool) => tool.package)
+
+/** Why no S3 server can be started here, or null. */
+function whyNoStore() {
+  if (process.platform !== 'linux' || !isRoot) return 'needs root on Linux, to run a Ceph gateway'
+  const missing = missingOfStore()
+  return missing.length === 0 ? null : `needs the packages ${missing.join(', ')}`
+}
+
+/** Installs it where it can run. Nothing fails for want of it: the tests that need it skip, and say why. */
+function needStore() {
+  const missing = missingOfStore()
+  if (!isRoot || missing.length === 0) return
+  const { ok, why } = installPackages(missing)
+  if (!ok) say(`no S3 server to test with (${missing.join(', ')}): ${why}`)
 }
 
 /** The compiler of the fuzzers. */
@@ -268,6 +293,7 @@ function needEverything(options) {
   const [major] = process.versions.node.split('.').map(Number)
   if (major < 20) fail(`Node 20 or newer is needed, this is ${process.version}.`)
   needSystemPackages(options)
+  if (options?.forTests) needStore()
   needNodeModules()
   needAddon()
   needLib()
@@ -292,6 +318,8 @@ module.exports = {
   needLib,
   needNodeModules,
   needSanitizedAddon,
+  needStore,
   needSystemPackages,
   needTidyTools,
+  whyNoStore,
 }

@@ -1,4 +1,4 @@
-// An archive in a bucket: what holds of every archive, and what only a store has.
+// An archive in a bucket: what only a store has.
 
 import { randomBytes } from 'node:crypto'
 import {
@@ -12,39 +12,18 @@ import {
 } from '@aws-sdk/client-s3'
 import { test } from 'tap'
 
-import { ahead } from '../../src/archive/ahead.js'
-import { LocalArchive } from '../../src/archive/index.js'
 import { S3Archive, type S3Progress } from '../../src/archive/s3/index.js'
-import { holdsKey } from '../support/canary.js'
 import { bucketOf, clientOf, type Gateway, rgwSkip, startGateway } from '../support/rgw.js'
-import { localBackend, namesIn, s3Backend } from './places.js'
-import { archiveSuite } from './suite.js'
+import { namesIn } from './places.js'
 import { allOf, bytesOf, bytesUpToError, capturedAs, captureOf, keyOf } from './support.js'
 
 const actor = 'tester'
 const day = 86_400_000
 
-const full = process.env.PCAP_RING_FULL === '1'
-
-test('against a real server', { skip: rgwSkip, timeout: 300_000 }, async (t) => {
+test('what only a store has', { skip: rgwSkip }, async (t) => {
   const gateway: Gateway = await startGateway(t)
   const client: S3Client = clientOf(t, gateway)
   const bucket = await bucketOf(client)
-  const backend = s3Backend(gateway, bucket)
-
-  await t.test('the suite', async (t) => archiveSuite(t, backend))
-
-  await t.test('from a directory into a bucket and back: the same digest', async (t) => {
-    const local = (await localBackend.place(t)).archive()
-    const s3 = (await backend.place(t)).archive()
-    const back = (await localBackend.place(t)).archive()
-    const { file, report, bytes } = capturedAs(t, 'a', randomBytes(12_000_000))
-    const { sha256 } = await local.put({ file, report })
-    t.equal((await local.copyTo('a', s3, { actor })).sha256, sha256)
-    t.equal((await s3.copyTo('a', back, { actor })).sha256, sha256)
-    t.ok((await bytesOf(await back.open('a', { actor }))).equals(bytes))
-    t.ok(back instanceof LocalArchive)
-  })
 
   await t.test('the store holds ciphertext, also behind its gateway; and says how long it is to be kept', async (t) => {
     const key = keyOf()
@@ -152,9 +131,8 @@ test('against a real server', { skip: rgwSkip, timeout: 300_000 }, async (t) => 
   })
 
   await t.test('a store that does not say that it encrypted is refused, and keeps nothing', async (t) => {
-    const keys = [keyOf()]
     for (const encryption of ['sse-s3', { kms: 'no-such-key' }] as const) {
-      const archive = new S3Archive({ client, bucket, prefix: 'refused', keys, encryption })
+      const archive = new S3Archive({ client, bucket, prefix: 'refused', keys: [keyOf('r', 1)], encryption })
       const message = encryption === 'sse-s3' ? /does not say that it did/ : /403/
       await t.rejects(archive.put(captureOf(t, 'a')), { code: 'ERR_PCAP_ARCHIVE_UNAVAILABLE', message })
       const names = await namesIn(client, bucket, 'refused/')
@@ -245,51 +223,6 @@ test('against a real server', { skip: rgwSkip, timeout: 300_000 }, async (t) => 
       t.ok(bytes > (told[i - 1]?.bytes ?? 0) && bytes <= of)
     }
     t.ok((told.at(-1)?.bytes ?? 0) > 20_000_000)
-  })
-
-  await t.test('no key in what the store was given', async (t) => {
-    const names = await namesIn(client, bucket)
-    t.ok(names.length > 100, `${names.length} objects`)
-    const judge = async (Key: string): Promise<boolean> => {
-      const { Body, Metadata } = await client.send(new GetObjectCommand({ Bucket: bucket, Key }))
-      const bytes = (await Body?.transformToByteArray()) ?? new Uint8Array()
-      return holdsKey(Key) || holdsKey(bytes) || holdsKey(Metadata)
-    }
-    for await (const holds of ahead(names, 16, judge)) if (holds) t.fail('an object holds one')
-  })
-
-  await t.test('more captures than the store lists at once, page by page', async (t) => {
-    const count = full ? 2_100 : 45
-    const asking = clientOf(t, gateway)
-    // The store's own thousand takes half a minute to fill.
-    let pages = 0
-    asking.middlewareStack.add(
-      (next, { commandName }) =>
-        async (args) => {
-          if (commandName !== 'ListObjectsV2Command') return next(args)
-          ++pages
-          return next(full ? args : { ...args, input: { ...args.input, MaxKeys: 10 } })
-        },
-      { step: 'initialize' },
-    )
-    const archive = new S3Archive({ client: asking, bucket, prefix: 'many', keys: [keyOf()] })
-    const { file, report } = captureOf(t, 'a', 1)
-    const ids = Array.from({ length: count }, (_, i) => `c${i}`)
-    const left = [...ids]
-    const putting = async () => {
-      for (let id = left.pop(); id !== undefined; id = left.pop()) {
-        await archive.put({ file, report: { ...report, id } })
-      }
-    }
-    await Promise.all(Array.from({ length: 16 }, putting))
-    pages = 0
-    const listed = (await allOf(archive.list())).map(({ id }) => id)
-    t.ok(pages >= (full ? 3 : 5), `${pages} pages`)
-    t.strictSame(listed.sort(), ids.sort())
-    t.match(await archive.audit.verify(), { ok: true, entries: count + 1 })
-    const some: string[] = []
-    for await (const { id } of archive.list()) if (some.push(id) === 10) break
-    t.equal(some.length, 10, 'whoever wants no more may stop')
   })
 
   await t.test('wrong arguments', async (t) => {

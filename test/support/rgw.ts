@@ -20,16 +20,14 @@ export interface Gateway {
   stop(): Promise<void>
 }
 
-const script = require(`${repository}/scripts/rgw.cjs`) as {
-  startRgw(): Promise<Gateway>
-  whyNot(): string | null
-}
+const { startRgw } = require(`${repository}/scripts/rgw.cjs`) as { startRgw(): Promise<Gateway> }
+const { whyNoStore } = require(`${repository}/scripts/bootstrap.cjs`) as { whyNoStore(): string | null }
 
-/** Why there can be no server here; false: there can. */
-export const rgwSkip: string | false = script.whyNot() ?? false
+/** Why there can be no server here; false: there can. `npm test` installs it where it may. */
+export const rgwSkip: string | false = whyNoStore() ?? false
 
 export async function startGateway(t: Teardown): Promise<Gateway> {
-  const gateway = await script.startRgw()
+  const gateway = await startRgw()
   t.teardown(() => gateway.stop())
   return gateway
 }
