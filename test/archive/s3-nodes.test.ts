@@ -1,11 +1,11 @@
 // Three processes that archive into one bucket at once.
 
-import { test } from 'tap'
+import { type Test, test } from 'tap'
 
 import { S3Archive } from '../../src/archive/s3/index.js'
 import { Host, type HostApi } from '../support/host.js'
 import { scratch } from '../support/replay.js'
-import { bucketOf, clientOf, rgwSkip, startGateway } from '../support/rgw.js'
+import { bucketOf, clientOf, type Gateway, rgwSkip, startGateway } from '../support/rgw.js'
 import { allOf, keyOf } from './support.js'
 
 const seconds = process.env.PCAP_RING_FULL === '1' ? 60 : 4
@@ -63,10 +63,16 @@ async function archiving({ require }: HostApi<unknown>, job: Job): Promise<Put[]
   return puts
 }
 
-test('three nodes, one bucket', { skip: rgwSkip, timeout: 300_000 }, async (t) => {
+test('three nodes, one bucket', { skip: rgwSkip, timeout: 400_000 }, async (t) => {
   const gateway = await startGateway(t)
+  await t.test('without versions', async (t) => nodesInto(t, gateway, false))
+  // This store puts another version, whatever the condition says.
+  await t.test('with versions and object lock', async (t) => nodesInto(t, gateway, true))
+})
+
+async function nodesInto(t: Test, gateway: Gateway, locked: boolean): Promise<void> {
   const client = clientOf(t, gateway)
-  const bucket = await bucketOf(client)
+  const bucket = await bucketOf(client, { locked })
   const { endpoint, credentials } = gateway
   const { secret } = keyOf()
   const directory = scratch(t)
@@ -99,4 +105,4 @@ test('three nodes, one bucket', { skip: rgwSkip, timeout: 300_000 }, async (t) =
     t.equal(refused, here.filter(({ code }) => code !== null).length, `${prefix}: and each that was refused`)
     if (prefix !== 'all') t.equal(refused, 0)
   }
-})
+}

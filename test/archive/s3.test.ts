@@ -1,12 +1,15 @@
 // An archive in a bucket: what only a store has.
 
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import {
+  DeleteObjectCommand,
   GetObjectCommand,
   GetObjectTaggingCommand,
   HeadObjectCommand,
+  ListObjectsV2Command,
   ListObjectVersionsCommand,
   PutBucketLifecycleConfigurationCommand,
+  PutBucketVersioningCommand,
   PutObjectCommand,
   type S3Client,
 } from '@aws-sdk/client-s3'
@@ -194,6 +197,50 @@ test('what only a store has', { skip: rgwSkip }, async (t) => {
         t.ok(one.ObjectLockRetainUntilDate, `${Key} is locked; no placeholder stays`)
       }
       t.match(await archive.audit.verify(), { ok: true })
+    }
+  })
+
+  await t.test('in a bucket with versions the first one stands, whoever puts another', async (t) => {
+    const Bucket = await bucketOf(client)
+    const VersioningConfiguration = { Status: 'Enabled' } as const
+    await client.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration }))
+    const versions = async (Prefix: string) =>
+      (await client.send(new ListObjectVersionsCommand({ Bucket, Prefix }))).Versions?.length ?? 0
+    const keys = [keyOf()]
+    for (const encryption of ['client', { kms: gateway.kmsKey }] as const) {
+      const prefix = typeof encryption === 'string' ? 'client/' : 'kms/'
+      const archive = () => new S3Archive({ client, bucket: Bucket, prefix, keys, encryption })
+      for (const size of [1_000, 9_000_000]) {
+        const id = `c${size}`
+        const Key = `${prefix}captures/${id}`
+        const race = await Promise.allSettled(
+          [1, 2, 3].map((fill) => archive().put(capturedAs(t, id, Buffer.alloc(size, fill)))),
+        )
+        const [stored] = race.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+        for (const one of race) if (one.status === 'rejected') t.match(one.reason, { code: 'ERR_PCAP_FILE_EXISTS' })
+        t.equal(race.filter(({ status }) => status === 'fulfilled').length, 1, `${Key}: one of three`)
+        t.equal(await versions(Key), 1, 'the others are gone')
+        await client.send(new PutObjectCommand({ Bucket, Key, Body: 'another' }))
+        await client.send(new PutObjectCommand({ Bucket, Key, Body: '', ContentLength: 0 }))
+        const bytes = await bytesOf(await archive().open(id, { actor }))
+        t.equal(createHash('sha256').update(bytes).digest('hex'), stored?.sha256)
+        t.strictSame(
+          (await allOf(archive().list())).find((one) => one.id === id),
+          stored,
+        )
+        // Hidden by a marker it is gone, and may be stored anew.
+        await client.send(new DeleteObjectCommand({ Bucket, Key }))
+        await t.rejects(archive().open(id, { actor }), { code: 'ERR_PCAP_ARCHIVE_NOT_FOUND' })
+        const anew = capturedAs(t, id, randomBytes(size))
+        await archive().put(anew)
+        t.ok((await bytesOf(await archive().open(id, { actor }))).equals(anew.bytes))
+        await archive().remove(id, { actor })
+        await t.rejects(archive().open(id, { actor }), { code: 'ERR_PCAP_ARCHIVE_NOT_FOUND' })
+      }
+      const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket, Prefix: `${prefix}audit/` }))
+      for (const { Key } of Contents) await client.send(new PutObjectCommand({ Bucket, Key, Body: 'edited' }))
+      const { ok, entries } = await archive().audit.verify()
+      t.ok(ok && entries > 20, `${entries} entries`)
     }
   })
 

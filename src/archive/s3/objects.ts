@@ -12,6 +12,7 @@ import type {
 import { PcapRingError } from '../../errors.js'
 import { type Bucket, isAbsent, isAnswer } from './bucket.js'
 import { s3, Upload } from './sdk.js'
+import { standing, versionsOf } from './versions.js'
 
 /** Under which names we leave word with an object. */
 export const metadata = {
@@ -126,7 +127,8 @@ export class Objects {
     upload.on('httpUploadProgress', ({ loaded = 0 }) => this.#onProgress?.(key, loaded, content.size))
     try {
       const answer = await upload.done()
-      if (upload.uploadId === undefined) return answer
+      // Without versions the condition has decided.
+      if (upload.uploadId === undefined && answer.VersionId === undefined) return answer
       return await this.#finished(key, writer, content, upload.uploadId)
     } catch (error) {
       failed(error)
@@ -139,37 +141,44 @@ export class Objects {
     }
   }
 
-  async #finished(
-    key: string,
-    writer: string,
-    content: Content,
-    uploadId: string | undefined,
-  ): Promise<HeadObjectCommandOutput> {
+  async #finished(key: string, writer: string, content: Content, uploadId: string | undefined): Promise<Made | false> {
     const there = await this.head(key)
-    if (there?.Metadata?.[metadata.writer] !== writer) throw this.#lost(key)
+    if (there?.Metadata?.[metadata.writer] !== writer) {
+      if (there?.VersionId === undefined) throw this.#lost(key)
+      await this.#withdraw(key, writer)
+      if (await this.#settled(key)) return false
+      throw this.#lost(key)
+    }
     try {
       if (uploadId !== undefined) await this.#complete(key, there, content)
       return there
     } catch (error) {
-      await this.#removeQuietly(key)
+      await this.#undo(key, writer, there)
       throw error
     }
   }
 
   /** What a multipart upload was begun with does not reach its object in every store. */
   async #complete(key: string, there: HeadObjectCommandOutput, content: Content): Promise<void> {
-    const what = { Bucket: this.#bucket.name, Key: key }
+    const what = { Bucket: this.#bucket.name, Key: key, VersionId: there.VersionId }
     const TagSet = [...new URLSearchParams(content.tagging)].map(([Key, Value]) => ({ Key, Value }))
     await this.#bucket.send(new s3.PutObjectTaggingCommand({ ...what, Tagging: { TagSet } }))
     const { ObjectLockMode: mode, ObjectLockRetainUntilDate: until } = content.fields
-    if (mode !== undefined && there.ObjectLockMode === undefined) await this.lock(key, mode, until)
-    // The placeholder, where the bucket keeps older versions.
+    if (mode !== undefined && there.ObjectLockMode === undefined) {
+      await this.lock(key, mode, until, there.VersionId)
+    }
+    // The placeholders, where the bucket keeps older versions.
     if (there.VersionId !== undefined) await this.#removeOlder(key, there.VersionId).catch(() => {})
   }
 
-  async lock(key: string, mode: PutObjectCommandInput['ObjectLockMode'], until: Date | undefined): Promise<void> {
-    const retention = { Mode: mode as 'GOVERNANCE' | 'COMPLIANCE', RetainUntilDate: until }
-    const what = { Bucket: this.#bucket.name, Key: key, Retention: retention, ChecksumAlgorithm: 'CRC32' as const }
+  async lock(
+    key: string,
+    mode: PutObjectCommandInput['ObjectLockMode'],
+    until: Date | undefined,
+    VersionId?: string,
+  ): Promise<void> {
+    const Retention = { Mode: mode as 'GOVERNANCE' | 'COMPLIANCE', RetainUntilDate: until }
+    const what = { Bucket: this.#bucket.name, Key: key, VersionId, Retention, ChecksumAlgorithm: 'CRC32' as const }
     await this.#bucket.send(new s3.PutObjectRetentionCommand(what))
   }
 
@@ -185,15 +194,30 @@ export class Objects {
     if (there?.Metadata?.[metadata.writer] === writer) {
       // It may be there all the same: the answer was lost, or the SDK asked twice.
       if (there.Metadata[metadata.upload] === undefined) return this.#finished(key, writer, content, uploadId)
-      await this.#removeQuietly(key)
     }
+    if (there !== null) await this.#undo(key, writer, there)
     if (failure !== taken && !isAnswer(failure, 409, 412)) throw failure
     await this.#settled(key)
     return false
   }
 
-  #removeQuietly(key: string): Promise<boolean> {
-    return this.remove(key).catch(() => false)
+  /** Takes away what another one's was before. A lock may keep it there, where it does not stand. */
+  async #withdraw(key: string, writer: string): Promise<void> {
+    for (const { VersionId } of await versionsOf(this.#bucket, key).catch(() => [])) {
+      const version = { Bucket: this.#bucket.name, Key: key, VersionId }
+      try {
+        const { Metadata } = await this.#bucket.send(new s3.HeadObjectCommand(version))
+        if (Metadata?.[metadata.writer] === writer) await this.#bucket.send(new s3.DeleteObjectCommand(version))
+      } catch {
+        // As said.
+      }
+    }
+  }
+
+  /** What is there may be another one's: of versions just ours go. */
+  async #undo(key: string, writer: string, there: HeadObjectCommandOutput): Promise<void> {
+    if (there.VersionId !== undefined) return this.#withdraw(key, writer)
+    if (there.Metadata?.[metadata.writer] === writer) await this.remove(key).catch(() => {})
   }
 
   #lost(key: string): PcapRingError {
@@ -279,10 +303,15 @@ export class Objects {
     for (const [uploadId, key] of this.#left) await this.#clear(key, uploadId).catch(() => {})
   }
 
-  /** null: there is none. */
+  /** Of the version that stands. null: there is none. */
   async head(key: string): Promise<HeadObjectCommandOutput | null> {
+    const what = { Bucket: this.#bucket.name, Key: key }
     try {
-      return await this.#bucket.send(new s3.HeadObjectCommand({ Bucket: this.#bucket.name, Key: key }))
+      const newest = await this.#bucket.send(new s3.HeadObjectCommand(what))
+      if (newest.VersionId === undefined) return newest
+      const VersionId = (await standing(this.#bucket, key)) ?? newest.VersionId
+      if (VersionId === newest.VersionId) return newest
+      return await this.#bucket.send(new s3.HeadObjectCommand({ ...what, VersionId }))
     } catch (error) {
       if (isAbsent(error)) return null
       throw error
@@ -307,11 +336,9 @@ export class Objects {
   }
 
   async #removeOlder(key: string, newest: string): Promise<void> {
-    const list = new s3.ListObjectVersionsCommand({ Bucket: this.#bucket.name, Prefix: key })
-    const { Versions = [] } = await this.#bucket.send(list)
-    for (const { Key, VersionId, Size } of Versions) {
-      if (Key !== key || VersionId === newest || Size !== 0) continue
-      await this.#bucket.send(new s3.DeleteObjectCommand({ Bucket: this.#bucket.name, Key, VersionId }))
+    for (const { VersionId, Size } of await versionsOf(this.#bucket, key)) {
+      if (VersionId === newest || Size !== 0) continue
+      await this.#bucket.send(new s3.DeleteObjectCommand({ Bucket: this.#bucket.name, Key: key, VersionId }))
     }
   }
 

@@ -5,6 +5,7 @@ import { longestHead } from '../envelope.js'
 import type { StoredFile } from '../store.js'
 import { type Bucket, isAbsent, isAnswer, isBrokenOff } from './bucket.js'
 import { s3 } from './sdk.js'
+import { standing } from './versions.js'
 
 /** Fetched at once where an object is read on and on, and so many of them at the same time. */
 const partSize = 4 * 1024 * 1024
@@ -41,9 +42,16 @@ export class S3File implements StoredFile {
     this.#first = first
   }
 
-  /** null: there is none. */
+  /** The version that stands. null: there is none. */
   static async open(bucket: Bucket, key: string): Promise<S3File | null> {
-    const what = { Bucket: bucket.name, Key: key }
+    const newest = await S3File.#begin(bucket, key)
+    if (newest?.version === undefined) return newest
+    const version = (await standing(bucket, key)) ?? newest.version
+    return version === newest.version ? newest : S3File.#begin(bucket, key, version)
+  }
+
+  static async #begin(bucket: Bucket, key: string, VersionId?: string): Promise<S3File | null> {
+    const what = { Bucket: bucket.name, Key: key, VersionId }
     try {
       const found = await bucket.send(new s3.GetObjectCommand({ ...what, Range: `bytes=0-${longestHead - 1}` }))
       const first = await bytesOf(bucket, found)

@@ -6,6 +6,7 @@ import type { Journal } from '../audit-trail.js'
 import { type Bucket, isAbsent, isAnswer } from './bucket.js'
 import { metadata } from './objects.js'
 import { s3 } from './sdk.js'
+import { standing } from './versions.js'
 
 const digits = 15
 const pattern = /(\d{15})\.jsonl$/
@@ -71,9 +72,14 @@ export class S3Journal implements Journal {
   }
 
   async read(batch: number): Promise<string | null> {
+    const what = { Bucket: this.#bucket.name, Key: this.#key(batch) }
     try {
-      const command = new s3.GetObjectCommand({ Bucket: this.#bucket.name, Key: this.#key(batch) })
-      const { Body } = await this.#bucket.send(command)
+      const newest = await this.#bucket.send(new s3.GetObjectCommand(what))
+      const text = (await newest.Body?.transformToString('utf8')) ?? ''
+      if (newest.VersionId === undefined) return text
+      const VersionId = (await standing(this.#bucket, what.Key)) ?? newest.VersionId
+      if (VersionId === newest.VersionId) return text
+      const { Body } = await this.#bucket.send(new s3.GetObjectCommand({ ...what, VersionId }))
       return (await Body?.transformToString('utf8')) ?? ''
     } catch (error) {
       if (isAbsent(error)) return null
@@ -95,17 +101,30 @@ export class S3Journal implements Journal {
     })
     for (let attempt = 1; ; attempt++) {
       try {
-        await this.#bucket.send(command)
-        return true
+        const { VersionId } = await this.#bucket.send(command)
+        return VersionId === undefined || (await this.#stands(Key, VersionId, writer))
       } catch (error) {
         // Two at once: the store has not decided which.
         if (isAnswer(error, 409) && attempt < attempts) continue
         if (!isAnswer(error, 412)) throw error
         // The SDK may have tried twice, and its first try have gone through.
-        const there = await this.#bucket.send(new s3.HeadObjectCommand({ Bucket: this.#bucket.name, Key }))
-        return there.Metadata?.[metadata.writer] === writer
+        return await this.#isBy(writer, Key)
       }
     }
+  }
+
+  /** Whether no other one was put before, by a store that did not look. A lock may keep what was second. */
+  async #stands(Key: string, VersionId: string, writer: string): Promise<boolean> {
+    const first = await standing(this.#bucket, Key)
+    if (first === undefined || first === VersionId) return true
+    const second = new s3.DeleteObjectCommand({ Bucket: this.#bucket.name, Key, VersionId })
+    await this.#bucket.send(second).catch(() => {})
+    return this.#isBy(writer, Key, first)
+  }
+
+  async #isBy(writer: string, Key: string, VersionId?: string): Promise<boolean> {
+    const there = await this.#bucket.send(new s3.HeadObjectCommand({ Bucket: this.#bucket.name, Key, VersionId }))
+    return there.Metadata?.[metadata.writer] === writer
   }
 
   /** An object is there whole, or not at all. */

@@ -1,0 +1,38 @@
+import type { ListObjectVersionsCommandInput, ListObjectVersionsCommandOutput, ObjectVersion } from '@aws-sdk/client-s3'
+
+import { type Bucket, isAnswer } from './bucket.js'
+import { s3 } from './sdk.js'
+
+/** The versions of an object that no delete marker hides, the newest first. */
+export async function versionsOf(bucket: Bucket, key: string): Promise<ObjectVersion[]> {
+  const versions: ObjectVersion[] = []
+  let hiddenUpTo = 0
+  let next: Pick<ListObjectVersionsCommandInput, 'KeyMarker' | 'VersionIdMarker'> | null = {}
+  while (next !== null) {
+    const list = new s3.ListObjectVersionsCommand({ Bucket: bucket.name, Prefix: key, ...next })
+    const page: ListObjectVersionsCommandOutput = await bucket.send(list)
+    const { Versions = [], DeleteMarkers = [], NextKeyMarker: KeyMarker, NextVersionIdMarker: VersionIdMarker } = page
+    versions.push(...Versions.filter(({ Key }) => Key === key))
+    for (const { Key, LastModified } of DeleteMarkers) {
+      if (Key === key) hiddenUpTo = Math.max(hiddenUpTo, LastModified?.getTime() ?? 0)
+    }
+    // Keys that only begin so come behind.
+    next = page.IsTruncated && KeyMarker === key ? { KeyMarker, VersionIdMarker } : null
+  }
+  return versions.filter(({ IsLatest, LastModified }) => IsLatest || (LastModified?.getTime() ?? 0) > hiddenUpTo)
+}
+
+/**
+ * Of an object in a bucket with versions, the one that stands: the first that is no placeholder. There can be others where the store
+ * puts a version whatever the condition says, as Ceph's gateway 16 does; their writers see that they were second, and withdraw them
+ * as far as a lock lets them. undefined: whichever the store gives, as we may not ask.
+ */
+export async function standing(bucket: Bucket, key: string): Promise<string | undefined> {
+  try {
+    const versions = await versionsOf(bucket, key)
+    return (versions.findLast(({ Size }) => Size !== 0) ?? versions.at(-1))?.VersionId
+  } catch (error) {
+    if (isAnswer(error, 403, 501)) return undefined
+    throw error
+  }
+}
