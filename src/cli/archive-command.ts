@@ -1,12 +1,11 @@
-import { existsSync } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { pipeline } from 'node:stream/promises'
 
-import { LocalArchive } from '../archive/index.js'
 import { count, printable, size } from '../figures.js'
 import type { ArchivedCapture } from '../index.js'
 import { readKeys } from './archive-keys.js'
+import { archiveAt, expectPlace } from './archive-place.js'
 import type { ArchiveArgs } from './args.js'
 import type { Output } from './output.js'
 import { CommandError, jsonLine } from './output.js'
@@ -14,7 +13,7 @@ import { CommandError, jsonLine } from './output.js'
 /** `pcap-ring archive …`. @throws {CommandError} */
 export async function archiveCommand(args: ArchiveArgs, output: Output, stop: AbortSignal): Promise<void> {
   const keys = readKeys(args.keys, process.env)
-  const archive = new LocalArchive({ directory: args.archive, keys, baseUrl: args.baseUrl })
+  const archive = await archiveAt(args.archive, { keys, baseUrl: args.baseUrl }, process.env)
   const actor = args.actor ?? userName()
   const tell = (event: string, data: object, ...lines: string[]): void =>
     output.out(args.json ? jsonLine(event, data) : lines.map((line) => `${printable(line)}\n`).join(''))
@@ -44,12 +43,12 @@ export async function archiveCommand(args: ArchiveArgs, output: Output, stop: Ab
       for (const one of await archive.sweep()) tell('sweep', one, `removed: ${lineOf(one)}`)
       return
     case 'archive copy': {
-      const to = new LocalArchive({ directory: args.to, keys, retention: args.retention })
+      const to = await archiveAt(args.to, { keys, retention: args.retention }, process.env)
       const copied = await archive.copyTo(args.id, to, { actor })
       return tell('capture', copied, lineOf(copied))
     }
     case 'archive verify': {
-      if (!existsSync(args.archive)) throw new CommandError(`there is no archive ${args.archive}; write --archive DIR`)
+      expectPlace(args.archive)
       const { ok, entries, brokenAt } = await archive.audit.verify({ since: args.since })
       const head = ok ? await archive.audit.head() : null
       tell('trail', { ok, entries, brokenAt, head }, `entries   ${count(entries)}`, `head      ${head ?? 'unknown'}`)

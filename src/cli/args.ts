@@ -14,7 +14,7 @@ interface RecordArgs {
   filter: string | undefined
   format: CaptureFormat
   /** Where finished captures go, for how long (ms); undefined: nowhere. */
-  archive: { directory: string; keys: string | undefined; retention: number } | undefined
+  archive: { place: string; keys: string | undefined; retention: number } | undefined
   json: boolean
 }
 
@@ -69,7 +69,7 @@ export interface DoctorArgs {
 }
 
 interface KeptArgs {
-  /** Directory of the archive. */
+  /** A directory, or `s3://BUCKET/PREFIX`. */
   archive: string
   /** File; undefined: the environment has them. */
   keys: string | undefined
@@ -120,7 +120,7 @@ const recordOptions = {
   dir: { value: 'DIR', help: 'where captures and reports go (default: captures)' },
   filter: { value: 'BPF', help: 'only what this expression matches, as for tcpdump' },
   format: { value: 'pcapng', help: 'of the capture file: pcap (the default) or pcapng' },
-  archive: { value: 'DIR', help: 'an archive that finished captures go into (default: none)' },
+  archive: { value: 'DIR', help: 'archive for finished captures, or s3://BUCKET/PREFIX (default: none)' },
   keys: keysOption,
   retention: { value: '7d', help: 'how long the archive keeps them, 1d to 365d (default: 7d)' },
   json: { help: 'one JSON line an event on standard output, nothing else' },
@@ -137,7 +137,7 @@ const keepOption = {
 }
 
 const archiveOptions = {
-  archive: { value: 'DIR', help: 'the archive (default: archive)' },
+  archive: { value: 'DIR', help: 'the archive, or s3://BUCKET/PREFIX (default: archive)' },
   keys: keysOption,
   json: { help: 'one JSON line each on standard output' },
 }
@@ -220,7 +220,7 @@ const commands: Record<Exclude<Args['command'], 'help' | 'version'>, CommandSpec
       { name: 'ID', required: true },
       { name: 'DIR', required: true },
     ],
-    summary: 'a capture, into another archive with the same keys',
+    summary: 'a capture, into another archive (or s3://BUCKET/PREFIX) with the same keys',
     options: {
       retention: { value: '7d', help: 'how long it is kept there, 1d to 365d (default: 7d)' },
       ...actorOption,
@@ -442,8 +442,8 @@ function wholeNumber(option: string, text: string): number {
 }
 
 function archive(values: Values): RecordArgs['archive'] {
-  const { archive: directory, keys } = values
-  if (directory !== undefined) return { directory, keys, retention: retention(values) }
+  const { archive: place, keys } = values
+  if (place !== undefined) return { place, keys, retention: retention(values) }
   if (keys === undefined && values.retention === undefined) return undefined
   throw new UsageError(`${keys === undefined ? '--retention' : '--keys'} is for an archive; write --archive DIR, too`)
 }

@@ -1,11 +1,12 @@
 import { basename } from 'node:path'
 
-import { LocalArchive } from '../archive/index.js'
+import type { Archive } from '../archive/index.js'
 import { FloodDetector } from '../detect/index.js'
 import { count, duration, printable, rate, rates } from '../figures.js'
 import type { Attack, Onset, PcapRingError, Stats } from '../index.js'
 import { PcapRing } from '../index.js'
 import { readKeys } from './archive-keys.js'
+import { archiveAt } from './archive-place.js'
 import type { CaptureArgs, ReplayArgs, WatchArgs } from './args.js'
 import { card } from './card.js'
 import { showLive } from './live-view.js'
@@ -23,7 +24,7 @@ export async function watchCommand(args: WatchArgs | ReplayArgs, output: Output,
   const { directory, filter, format } = args
   const source = args.command === 'replay' ? { file: args.file, pace: args.pace } : { device: args.device }
   const keep = args.keep === undefined ? false : { age: args.keep }
-  const archive = archiveOf(args)
+  const archive = await archiveOf(args)
   const ring = new PcapRing({ ...source, directory, filter, format, keep, archive })
   const { pps, bps, baseline } = args
   const detector = new FloodDetector({ pps, bps, baseline })
@@ -58,7 +59,8 @@ export async function watchCommand(args: WatchArgs | ReplayArgs, output: Output,
 export async function captureCommand(args: CaptureArgs, output: Output, stop: AbortSignal): Promise<void> {
   const { device, directory, filter, format, packets } = args
   // Without the permission to capture there would be no file, and a file is all that was asked for.
-  const ring = new PcapRing({ device, directory, filter, format, fallback: false, archive: archiveOf(args) })
+  const archive = await archiveOf(args)
+  const ring = new PcapRing({ device, directory, filter, format, fallback: false, archive })
   await run(ring, args, output, stop, async (ended) => {
     const incident = ring.capture({ cap: { packets, duration: args.duration }, signal: stop })
     // `ended`: the ring may die, or the command be stopped, before.
@@ -69,17 +71,17 @@ export async function captureCommand(args: CaptureArgs, output: Output, stop: Ab
 
 type LiveArgs = WatchArgs | ReplayArgs | CaptureArgs
 
-function archiveOf({ archive }: LiveArgs): LocalArchive | undefined {
+async function archiveOf({ archive }: LiveArgs): Promise<Archive | undefined> {
   if (archive === undefined) return undefined
-  const { directory, keys, retention } = archive
-  return new LocalArchive({ directory, keys: readKeys(keys, process.env), retention })
+  const { place, keys, retention } = archive
+  return archiveAt(place, { keys: readKeys(keys, process.env), retention }, process.env)
 }
 
 /** For the card; how long a link lives is what `archive sign` gives it. */
 function uploadOf({ archive }: LiveArgs): string | null {
   return archive === undefined
     ? null
-    : `on its way to ${archive.directory}, kept there for ${duration(archive.retention)}; a link lives 15m`
+    : `on its way to ${archive.place}, kept there for ${duration(archive.retention)}; a link lives 15m`
 }
 
 /** Starts the ring, tells of it while `work` goes on, and closes it whatever happens. */
