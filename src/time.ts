@@ -73,11 +73,11 @@ function fromDate(value: Date, name: string): bigint {
 
 function fromString(value: unknown, name: string): bigint {
   if (typeof value !== 'string') throw invalidArgType(name, ['string', 'Date'], value)
-  const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{3,9})Z$/.exec(value)
+  const match = /^(\d{4}-\d\d-(\d\d)T\d\d:\d\d:\d\d)\.(\d{3,9})Z$/.exec(value)
   const whole = match === null ? NaN : Date.parse(`${match[1]}Z`)
-  // Some impossible dates (30 February) are parsed to the next day.
-  if (match === null || Number.isNaN(whole) || !new Date(whole).toISOString().startsWith(match[1] as string)) {
+  // Some impossible times (30 February, 24 o'clock) are parsed to the next day; what is not parsed has no day at all.
+  if (match === null || new Date(whole).getUTCDate() !== Number(match[2])) {
     throw invalidArgValue(name, value, "must be a time such as '2026-11-22T08:00:00.123456Z'")
   }
-  return BigInt(whole) * 1_000_000n + BigInt((match[2] as string).padEnd(9, '0'))
+  return BigInt(whole) * 1_000_000n + BigInt((match[3] as string).padEnd(9, '0'))
 }

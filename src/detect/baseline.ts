@@ -90,7 +90,9 @@ export class Baseline {
   #isAbsence(interval: Interval): boolean {
     const level = this.#level
     const absent =
-      level === null ? interval.packets === 0 && this.#slot.ms === 0 : levelOf(interval).pps < absence * level.pps
+      level === null
+        ? interval.packets === 0 && this.#slot.ms === 0
+        : interval.packets * 1_000 < absence * level.pps * interval.ms
     this.#absentMs = absent ? this.#absentMs + interval.ms : 0
     return absent && (level === null || this.#absentMs < longestAbsenceMs)
   }

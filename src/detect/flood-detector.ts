@@ -79,7 +79,7 @@ export class FloodDetector extends EventEmitter<FloodDetectorEvents> {
   /** Also where thresholds are judged alone: what was normal before is no part of a flood's vector. */
   readonly #baseline: Baseline
   #short = emptyInterval()
-  #lastTime: string | null = null
+  #last: { time: string; ns: bigint } | null = null
   #raised: Raised | null = null
   #attack: Attack | null = null
   #calmMs = 0
@@ -90,7 +90,7 @@ export class FloodDetector extends EventEmitter<FloodDetectorEvents> {
     this.#settings = judgeDetectorOptions(options)
     const { baseline, floor, state } = this.#settings
     this.#baseline = new Baseline(baseline ?? defaultLengthMs, floor)
-    this.#lastTime = state?.at ?? null
+    if (state?.at) this.#last = { time: state.at, ns: parseTime(state.at, 'options.state.at') }
     if (state?.baseline) this.#baseline.restore(structuredClone(state.baseline), state.learned)
   }
 
@@ -108,7 +108,6 @@ export class FloodDetector extends EventEmitter<FloodDetectorEvents> {
     const interval = this.#short
     this.#short = emptyInterval()
     this.#refreshStale(interval)
-    this.#lastTime = interval.time
     return this.#attack === null ? this.#whileCalm(interval) : this.#whileAttack(interval, this.#attack)
   }
 
@@ -118,7 +117,7 @@ export class FloodDetector extends EventEmitter<FloodDetectorEvents> {
     const known = learnedMs >= worthKeepingMs && level !== null
     return {
       version: 1,
-      at: this.#lastTime,
+      at: this.#last?.time ?? null,
       baseline: known ? structuredClone(level) : null,
       learned: known ? learnedMs : 0,
     }
@@ -195,10 +194,11 @@ export class FloodDetector extends EventEmitter<FloodDetectorEvents> {
 
   /** After a long time without figures, as when a state is brought back, nobody knows what is normal. */
   #refreshStale({ time, ms }: Interval): void {
-    if (this.#lastTime === null || this.#baseline.level === null) return
-    const sinceNs = parseTime(time, 'stats.time') - parseTime(this.#lastTime, 'stats.time')
+    const before = this.#last
+    this.#last = { time, ns: parseTime(time, 'stats.time') }
+    if (before === null) return
     const length = this.#settings.baseline ?? defaultLengthMs
-    if (Number(sinceNs) / 1e6 - ms > staleTimes * length) this.#baseline.forget()
+    if (Number(this.#last.ns - before.ns) / 1e6 - ms > staleTimes * length) this.#baseline.forget()
   }
 
   #bounds(): Bound[] {

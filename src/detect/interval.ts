@@ -52,13 +52,18 @@ export function addStats(
   to.packets += (inbound.pps * interval) / 1_000
   to.bytes += (inbound.bps * interval) / 8_000
   if (protocols === null) return
-  const { syn, synack, ack, rst } = tcpFlags
-  const outbound = Math.max(0, packets - inbound.packets)
-  addMix(to.mix, { ...protocols, syn, synack, ack, rst, fragments, outbound })
-}
-
-function addMix(to: Mix, more: Mix): void {
-  for (const name of mixNames) to[name] += more[name]
+  // By name: this is most of what an interval costs.
+  const { mix } = to
+  mix.tcp += protocols.tcp
+  mix.udp += protocols.udp
+  mix.icmp += protocols.icmp
+  mix.other += protocols.other
+  mix.syn += tcpFlags.syn
+  mix.synack += tcpFlags.synack
+  mix.ack += tcpFlags.ack
+  mix.rst += tcpFlags.rst
+  mix.fragments += fragments
+  mix.outbound += Math.max(0, packets - inbound.packets)
 }
 
 export function addInterval(to: Interval, more: Interval): void {
@@ -66,7 +71,7 @@ export function addInterval(to: Interval, more: Interval): void {
   to.ms += more.ms
   to.packets += more.packets
   to.bytes += more.bytes
-  addMix(to.mix, more.mix)
+  for (const name of mixNames) to.mix[name] += more.mix[name]
 }
 
 /** Rates a second. */

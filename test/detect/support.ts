@@ -2,7 +2,6 @@
 
 import type { FloodDetector, Judgement } from '../../src/detect/index.js'
 import { stats } from '../../src/testing.js'
-import { formatTime } from '../../src/time.js'
 
 export interface Rates {
   pps: number
@@ -14,9 +13,6 @@ export interface Rates {
   /** Packets that the interface sent, on top. */
   outbound?: number
 }
-
-const scaled = <T extends object>(all: T, seconds: number): T =>
-  Object.fromEntries(Object.entries(all).map(([name, value]) => [name, Math.round((value as number) * seconds)])) as T
 
 /** Made once: days of traffic are a million of them. */
 const silence = stats()
@@ -47,18 +43,21 @@ export class Feed {
     const packets = Math.round(pps * seconds)
     const bytes = Math.round((bps * seconds) / 8)
     const sent = Math.round(outbound * seconds)
+    const { tcp = 0, udp = 0, icmp = 0, other = 0 } = protocols
+    const { syn = 0, synack = 0, ack = 0, rst = 0, fin = 0 } = tcpFlags
+    const counted = (rate: number): number => Math.round(rate * seconds)
     return this.detector.update({
       ...silence,
-      time: formatTime(BigInt(this.time) * 1_000_000n),
+      time: `${new Date(this.time).toISOString().slice(0, -1)}000Z`,
       interval: this.interval,
       packets: packets + sent,
       bytes,
       pps: pps + outbound,
       bps,
       inbound: { packets, bytes, pps, bps },
-      protocols: { ...silence.protocols, ...scaled(protocols, seconds) },
-      tcpFlags: { ...silence.tcpFlags, ...scaled(tcpFlags, seconds) },
-      fragments: Math.round(fragments * seconds),
+      protocols: { tcp: counted(tcp), udp: counted(udp), icmp: counted(icmp), other: counted(other) },
+      tcpFlags: { syn: counted(syn), synack: counted(synack), ack: counted(ack), rst: counted(rst), fin: counted(fin) },
+      fragments: counted(fragments),
     })
   }
 
