@@ -43,6 +43,22 @@ interface Raised {
   since: bigint
 }
 
+/** An attack's incident, if it has one, and its report once that is known. */
+interface Following {
+  incident: Incident | null
+  report: IncidentReport | null
+}
+
+function follow(incident: Incident | null): Following {
+  const following: Following = { incident, report: null }
+  const finished = (report: IncidentReport): void => {
+    following.report = report
+  }
+  // The ring warns of what becomes of it.
+  incident?.finished.then(finished, () => {})
+  return following
+}
+
 /** Below this share of every bound traffic is calm again. */
 const calmBelow = 0.75
 /** An interval below this share of what was raised ends it; between this and the bound, the mean decides. */
@@ -148,13 +164,22 @@ export class FloodDetector extends EventEmitter<FloodDetectorEvents> {
     if (this.#watched !== null) throw invalidArgValue('ring', ring, 'must be the only one: a detector watches one ring')
     const signal = judgeSignal(judgeObject(options, 'options').signal)
     this.#watched = ring
-    let incident: Incident | null = null
+    let following: Following = { incident: null, report: null }
     let onset: Onset | null = null
+    /** Attacks that are over, and whose reports are waited for. */
+    const over = new Set<() => void>()
 
     const clear = (attack: Attack): void => {
-      const open = incident
-      incident = onset = null
-      void this.#cleared(attack, open)
+      const followed = following
+      following = { incident: null, report: null }
+      onset = null
+      const tell = (): void => {
+        if (!over.delete(tell)) return
+        letGo()
+        this.#tellClear(attack, followed.report)
+      }
+      over.add(tell)
+      void Promise.resolve(followed.incident?.resolve()).then(tell, tell)
     }
     const onStats = (stats: Stats): void => {
       const { change, attack } = this.update(stats)
@@ -164,8 +189,8 @@ export class FloodDetector extends EventEmitter<FloodDetectorEvents> {
         return
       }
       const began = this.#withOnset(attack, onset)
-      incident = this.#freeze(ring, began)
-      this.emit('attack', began, incident)
+      following = follow(this.#freeze(ring, began))
+      this.emit('attack', began, following.incident)
     }
     const onOnset = (kept: Onset): void => {
       onset = kept
@@ -174,17 +199,26 @@ export class FloodDetector extends EventEmitter<FloodDetectorEvents> {
     const end = (): void => {
       if (ended) return
       ended = true
-      ring.off('stats', onStats).off('onset', onOnset).off('end', end).off('close', end)
+      ring.off('stats', onStats).off('onset', onOnset).off('end', end)
       signal?.removeEventListener('abort', end)
       this.#watched = null
       const attack = this.#attack
       this.#attack = this.#raised = null
       if (attack !== null) clear(attack)
+      letGo()
+    }
+    // Its incidents are complete, so nothing is left to wait for; and who ends with the ring is to hear of the attack's end before.
+    const onClose = (): void => {
+      end()
+      for (const tell of [...over]) tell()
+    }
+    const letGo = (): void => {
+      if (ended && over.size === 0) ring.off('close', onClose)
     }
     if (signal?.aborted || ring.mode === 'closed') {
       end()
     } else {
-      ring.on('stats', onStats).on('onset', onOnset).on('end', end).on('close', end)
+      ring.on('stats', onStats).on('onset', onOnset).on('end', end).prependListener('close', onClose)
       signal?.addEventListener('abort', end, { once: true })
     }
     return { [Symbol.dispose]: end }
@@ -317,14 +351,11 @@ export class FloodDetector extends EventEmitter<FloodDetectorEvents> {
   #freeze(ring: PcapRing, attack: Attack): Incident | null {
     const { vector, severity, pps, bps, onsetAt } = attack
     try {
-      const incident = ring.freeze({
+      return ring.freeze({
         attack,
         ...(onsetAt !== null && { since: onsetAt }),
         reason: `${vector}, ${severity}: ${Math.round(pps)} packets and ${Math.round(bps)} bits a second inbound`,
       })
-      // The ring warns of what becomes of it.
-      incident.finished.catch(() => {})
-      return incident
     } catch (error) {
       const warning =
         error instanceof PcapRingError ? error : new PcapRingError('ERR_PCAP_KERNEL', String(error), { cause: error })
@@ -334,8 +365,7 @@ export class FloodDetector extends EventEmitter<FloodDetectorEvents> {
     }
   }
 
-  async #cleared(attack: Attack, incident: Incident | null): Promise<void> {
-    const report = await (incident?.resolve().catch(() => null) ?? null)
+  #tellClear(attack: Attack, report: IncidentReport | null): void {
     const vector = report?.traffic ? vectorOfTraffic(attack.vector, report.traffic) : attack.vector
     this.emit('clear', { ...attack, vector }, report)
   }

@@ -1,5 +1,6 @@
 // A detector over a ring: an attack is an incident.
 
+import { once } from 'node:events'
 import { test } from 'tap'
 
 import { FloodDetector } from '../../src/detect/index.js'
@@ -56,6 +57,45 @@ test('a recording that ends amid an attack clears it', async (t) => {
   await replay(ring)
   t.match(await clears, [{ vector: 'udp-flood' }, { error: null }])
   t.strictSame(ring.incidents, [])
+})
+
+test('closed amid an attack, or while its end is recorded: whoever hears of the close has heard of the clear', async (t) => {
+  for (const moment of ['attack', 'resolving'] as const) {
+    const ring = ringOf(t, { file })
+    const detector = new FloodDetector()
+    const events: string[] = []
+    ring.on('close', () => void events.push('close'))
+    ring.on('resolve', () => void events.push('resolve'))
+    detector.on('clear', () => void events.push('clear'))
+    const { clears } = seenBy(detector)
+    detector.watch(ring)
+    if (moment === 'attack') detector.once('attack', () => void ring.close())
+    else ring.on('stats', () => void (ring.incidents[0]?.state === 'resolving' && ring.close()))
+    const closed = once(ring, 'close')
+    await ring.start()
+    await closed
+    t.strictSame(events, ['resolve', 'clear', 'close'], moment)
+    t.match(await clears, [{ vector: 'udp-flood' }, { error: null }])
+    t.equal(ring.listenerCount('close'), 1, 'its own listener is gone')
+  }
+})
+
+test('closed amid an attack without an incident: the clear comes all the same', async (t) => {
+  const ring = ringOf(t, { file })
+  ring.freeze = () => {
+    throw new Error('not now')
+  }
+  ring.on('warning', () => {})
+  const detector = new FloodDetector()
+  const events: unknown[] = []
+  ring.on('close', () => void events.push('close'))
+  detector.on('clear', (_attack, report) => void events.push(report))
+  detector.watch(ring)
+  detector.once('attack', () => void ring.close())
+  const closed = once(ring, 'close')
+  await ring.start()
+  await closed
+  t.strictSame(events, [null, 'close'])
 })
 
 test('a freeze that fails is a warning, and it goes on', async (t) => {

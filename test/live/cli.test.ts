@@ -164,6 +164,26 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   })
 }
 
+test('watch --json, and SIGTERM amid an attack: all that ends is told of before the close', { skip }, async (t) => {
+  const pair = makePair(t)
+  const directory = t.testdir({})
+  const running = start(t, pair, 'watch', 'DEVICE', '--pps', '500', '--dir', directory, '--json')
+  await running.until(/"event":"stats"/)
+  const sending = send(t, pair.there, { count: 40_000, pps: 900 })
+  await running.until(/"event":"flush"/)
+  running.kill('SIGTERM')
+  const { status, stdout, stderr } = await running.ended
+  await sending.stop()
+  t.equal(status, 0, stderr)
+  const lines = linesOf(stdout).filter(({ event }) => event !== 'stats')
+  t.same(
+    lines.map(({ event }) => event).filter((event) => event !== 'onset'),
+    ['start', 'attack', 'freeze', 'flush', 'resolve', 'clear', 'close'],
+  )
+  const [report] = reportsIn(directory) as [IncidentReport]
+  t.match(lines.at(-2), { time: report.resolvedAt, data: { cause: 'pps', vector: 'udp-flood' } })
+})
+
 test('a closed pipe completes what is open', { skip }, async (t) => {
   const pair = makePair(t)
   const directory = t.testdir({})
