@@ -139,13 +139,13 @@ export class FloodDetector extends EventEmitter<FloodDetectorEvents> {
     }
   }
 
-  /** What is normal now, inbound; null: that is not known yet, or not asked for. */
+  /** To be shown: what is normal now, inbound; null: that is not known yet, or `baseline: null` was given. */
   get baseline(): { pps: number; bps: number } | null {
     const level = this.#settings.baseline === null ? null : this.#baseline.level
     return level && { pps: level.pps, bps: level.bps }
   }
 
-  /** What is an attack now, inbound: the lower of the threshold and of what the baseline allows; null: nothing is. */
+  /** To be shown: what would be an attack now, inbound, the lower of the option and of what the baseline allows; null: there is neither. */
   get thresholds(): { pps: number | null; bps: number | null } {
     const lowest = (wanted: Measure): number | null => {
       const all = this.#bounds().flatMap(({ measure, at }) => (measure === wanted ? [at] : []))

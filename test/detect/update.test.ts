@@ -210,6 +210,33 @@ test('its state goes on after a restart; an old one is a beginning', (t) => {
   t.end()
 })
 
+test('to be shown: what is normal, and what would be an attack, as the README says', (t) => {
+  const feed = new Feed(new FloodDetector({ bps: 5e7 }))
+  const { detector } = feed
+  t.strictSame([detector.baseline, detector.thresholds], [null, { pps: null, bps: 5e7 }], 'not known yet')
+  feed.for(60, { pps: 1_000, bps: 4e6 })
+  t.strictSame(
+    [detector.baseline, detector.thresholds],
+    [
+      { pps: 1_000, bps: 4e6 },
+      { pps: 8_000, bps: 3.2e7 },
+    ],
+  )
+  feed.for(600, { pps: 3_000, bps: 1.2e7 })
+  const { baseline, thresholds } = detector
+  t.ok((baseline?.pps as number) > 2_500, `it follows: ${baseline?.pps}`)
+  t.strictSame(thresholds, { pps: 8 * (baseline?.pps as number), bps: 5e7 }, 'the lower of both')
+  feed.for(10, { pps: 100_000, bps: 1e9 })
+  t.strictSame(detector.baseline, baseline, 'not the attack')
+  const low = new Feed(new FloodDetector())
+  low.for(60, { pps: 5, bps: 1_000 })
+  t.strictSame(low.detector.thresholds, { pps: 1_000, bps: 1e7 }, 'not below the floor')
+  const fixed = new Feed(new FloodDetector({ pps: 50_000, baseline: null }))
+  fixed.for(60, { pps: 1_000, bps: 4e6 })
+  t.strictSame([fixed.detector.baseline, fixed.detector.thresholds], [null, { pps: 50_000, bps: null }])
+  t.end()
+})
+
 test('in statistics-only mode: without a vector', (t) => {
   const detector = new FloodDetector({ pps: 1_000, baseline: null })
   const figures = { interval: 1_000, inbound: { packets: 5_000, bytes: 500_000, pps: 5_000, bps: 4e6 } }
