@@ -40,7 +40,7 @@ interface Raised {
   pps: number
   bps: number
   /** The beginning of its first interval. */
-  since: bigint
+  onsetAt: string
 }
 
 /** An attack's incident, if it has one, and its report once that is known. */
@@ -279,10 +279,12 @@ export class FloodDetector extends EventEmitter<FloodDetectorEvents> {
       if (goesOn) return { ...before, stretch }
     }
     if (!bounds.some(({ measure, at }) => rates[measure] >= at)) return null
-    const since = parseTime(interval.time, 'stats.time') - BigInt(Math.round(interval.ms * 1e6))
+    const { time, ms } = interval
+    const sinceNs = parseTime(time, 'stats.time') - BigInt(Math.round(ms * 1e6))
+    const onsetAt = formatTime(sinceNs, /\.\d{9}Z$/.test(time) ? 'nano' : 'micro')
     const stretch = emptyInterval()
     addInterval(stretch, interval)
-    return { reached: [], cause: 'baseline', stretch, flood: noMix(), pps: 0, bps: 0, since }
+    return { reached: [], cause: 'baseline', stretch, flood: noMix(), pps: 0, bps: 0, onsetAt }
   }
 
   #whileAttack(interval: Interval, before: Attack): Judgement {
@@ -317,13 +319,13 @@ export class FloodDetector extends EventEmitter<FloodDetectorEvents> {
     }
   }
 
-  #describe(time: string, { reached, cause, flood, pps, bps, since }: Raised): Attack {
+  #describe(time: string, { reached, cause, flood, pps, bps, onsetAt }: Raised): Attack {
     // Over what fired: both measures, but of thresholds or of the baseline only.
     const alike = reached.filter((bound) => (bound.cause === 'baseline') === (cause === 'baseline'))
     const over = Math.max(1, ...alike.map(({ measure, at }) => (measure === 'pps' ? pps : bps) / at))
     return {
       at: time,
-      onsetAt: formatTime(since, /\.\d{9}Z$/.test(time) ? 'nano' : 'micro'),
+      onsetAt,
       pps,
       bps,
       baseline: this.baseline ?? { pps: 0, bps: 0 },

@@ -1,6 +1,7 @@
 // Figures for the detector's tests: intervals one after the other, in a time of their own.
 
 import type { FloodDetector, Judgement } from '../../src/detect/index.js'
+import type { Stats } from '../../src/index.js'
 import { stats } from '../../src/testing.js'
 
 export interface Rates {
@@ -30,14 +31,19 @@ export class Feed {
   }
 
   /** One interval of these rates. */
-  next({
+  next(rates: Rates): Judgement {
+    return this.detector.update(this.figures(rates))
+  }
+
+  /** The next interval's figures. */
+  figures({
     pps,
     bps = pps * 4_000,
     protocols = { udp: pps },
     tcpFlags = {},
     fragments = 0,
     outbound = 0,
-  }: Rates): Judgement {
+  }: Rates): Stats {
     this.time += this.interval
     const seconds = this.interval / 1_000
     const packets = Math.round(pps * seconds)
@@ -46,7 +52,7 @@ export class Feed {
     const { tcp = 0, udp = 0, icmp = 0, other = 0 } = protocols
     const { syn = 0, synack = 0, ack = 0, rst = 0, fin = 0 } = tcpFlags
     const counted = (rate: number): number => Math.round(rate * seconds)
-    return this.detector.update({
+    return {
       ...silence,
       time: `${new Date(this.time).toISOString().slice(0, -1)}000Z`,
       interval: this.interval,
@@ -58,7 +64,7 @@ export class Feed {
       protocols: { tcp: counted(tcp), udp: counted(udp), icmp: counted(icmp), other: counted(other) },
       tcpFlags: { syn: counted(syn), synack: counted(synack), ack: counted(ack), rst: counted(rst), fin: counted(fin) },
       fragments: counted(fragments),
-    })
+    }
   }
 
   /** So many seconds of them; every change there was. */
