@@ -1,13 +1,16 @@
 // Floods on a cable: found within a second of their first packet, also where the kernel keeps 1 of N packets, and over when they are
 // over.
 
-import { test } from 'tap'
+import { join } from 'node:path'
+import { type Test, test } from 'tap'
 
 import { median } from '../../bench/statistics.js'
 import type { Attack, IncidentReport, PcapRing } from '../../src/index.js'
 import { Host, type HostApi } from '../support/host.js'
 import { makePair, noNamespaces } from '../support/netns.js'
+import { scratch } from '../support/replay.js'
 import { noSender, send } from '../support/sender.js'
+import { SentLog } from '../support/sent.js'
 
 const skip = noNamespaces || noSender
 const runs = process.env.PCAP_RING_FULL === '1' ? 20 : 2
@@ -69,30 +72,56 @@ const cases: [string, Case][] = [
   ['flat out on a sampled calm', { calm: 4_000, flood: { count: 400_000, pps: 0 }, cpuBudget: 0.000_1 }],
 ]
 
-for (const [name, { calm: pps, flood, ...options }] of cases) {
+/** Packets of the flood in each of the slots of 25 ms that decide whether it is an onset. */
+function beginning(sent: SentLog): number[] {
+  const [begun] = sent.passed(0)
+  const before = (ms: number): number => sent.passedBefore(begun + BigInt(ms) * 1_000_000n)[0]
+  return Array.from({ length: 8 }, (_, i) => before((i + 1) * 25) - before(i * 25))
+}
+
+/** Well above eight times the calm in all but one: on a busy machine it may be bursts and pauses. */
+const isFlood = (sent: SentLog, calm: number): boolean =>
+  beginning(sent).filter((packets) => packets < (9 * calm) / 40).length <= 1
+
+async function flooded(t: Test, { calm: pps, flood, ...options }: Case): Promise<Seen & { sent: SentLog }> {
+  const { here, there } = makePair(t)
+  const directory = scratch(t)
+  const host = await Host.start(t, { netns: here.name })
+  const at = Date.now() + 2_000 + Math.round(Math.random() * 250)
+  const started = { ...options, device: here.device, directory, floodAt: at }
+  await host.call<State, void, object>(watching as never, started)
+  const calm = send(t, there, { count: 8 * pps, pps })
+  const log = join(directory, 'log')
+  await send(t, there, { ...flood, stream: 1, at, log }).sent
+  const seen = await host.call<State, Seen>(({ state }) => state.seen)
+  await calm.stop()
+  await host.exit()
+  return { ...seen, sent: new SentLog(log) }
+}
+
+for (const [name, one] of cases) {
   test(`a flood: ${name}`, { skip }, async (t) => {
     const delays: number[] = []
     for (let run = 1; run <= runs; run++) {
-      const { here, there } = makePair(t)
-      const host = await Host.start(t, { netns: here.name })
-      const at = Date.now() + 2_000 + run * 83
-      const started = { ...options, device: here.device, directory: t.testdir({}), floodAt: at }
-      await host.call<State, void, object>(watching as never, started)
-      const first = 8 * pps
-      const calm = send(t, there, { count: first, pps })
-      await send(t, there, { ...flood, first, at }).sent
-      const { attack, heard, sampling, cleared, report } = await host.call<State, Seen>(({ state }) => state.seen)
-      await calm.stop()
-      const late = heard - at
+      let seen = await flooded(t, one)
+      for (let tries = 1; tries < 10 && !isFlood(seen.sent, one.calm); ++tries) {
+        t.comment(`run ${run}: no flood, ${beginning(seen.sent).join(' ')} packets all 25 ms: once more`)
+        seen = await flooded(t, one)
+      }
+      const { attack, heard, sampling, cleared, report, sent } = seen
+      if (!t.ok(isFlood(sent, one.calm), `run ${run}: the machine is too busy to send one`)) continue
+      const [earliest, latest] = sent.passed(0).map((ns) => Number(ns / 1_000n) / 1_000) as [number, number]
+      const late = Math.round(heard - earliest)
       delays.push(late)
       const kept = `kept 1 of ${sampling.before} before, 1 of ${sampling.in} in it`
       t.comment(`run ${run}: heard of after ${late} ms; ${kept}, ${report?.loss.kernel} lost in the file`)
       // The contract's second, with threefold slack for the machine that this runs on.
-      t.ok(late > 0 && late < 3_000, `run ${run}: heard of after ${late} ms`)
-      if (options.cpuBudget !== undefined) t.ok(sampling.before > 1, `run ${run}: the calm is sampled`)
+      t.ok(late >= 0 && late < 3_000, `run ${run}: heard of after ${late} ms`)
+      if (one.cpuBudget !== undefined) t.ok(sampling.before > 1, `run ${run}: the calm is sampled`)
+      const onsetAt = Date.parse(attack.onsetAt as string)
       t.ok(
-        Math.abs(Date.parse(attack.onsetAt as string) - at) < 100,
-        `run ${run}: ${attack.onsetAt} for ${new Date(at).toISOString()}`,
+        onsetAt > earliest - 100 && onsetAt < latest + 100,
+        `run ${run}: ${attack.onsetAt} for ${new Date(earliest).toISOString()}`,
       )
       t.match(cleared, { vector: 'udp-flood', cause: 'baseline' })
       t.match(report, { error: null, coverage: { onsetSource: 'watch' } })
@@ -100,8 +129,9 @@ for (const [name, { calm: pps, flood, ...options }] of cases) {
         report?.sections.some((section) => section.name === 'onset'),
         'the file has its onset',
       )
-      await host.exit()
     }
-    t.comment(`of ${runs}: heard of after ${median(delays)} ms in the median, ${Math.max(...delays)} at the most`)
+    if (delays.length === 0) return
+    const longest = Math.max(...delays)
+    t.comment(`of ${delays.length}: heard of after ${median(delays)} ms in the median, ${longest} at the most`)
   })
 }
