@@ -108,7 +108,8 @@ function run(t: Test, dir: string, code: string): string {
 }
 
 /** On a recording, and ended with it. */
-const replayed = (code: string): string => code.replace("device: 'eth0'", "file: 'recording.pcap'")
+const replayed = (code: string): string =>
+  code.replace(/device: (?:'eth0'|process\.argv\[2\])/, "file: 'recording.pcap'")
 
 test('all code is of the right types', { skip: notBuilt }, (t) => {
   const dir = installed(t)
@@ -144,12 +145,15 @@ test('all code is of the right types', { skip: notBuilt }, (t) => {
 })
 
 test('from nothing to the first incident file, on a recording', { skip: notBuilt }, (t) => {
-  const [code] = blocks('js')
-  t.ok(`${code}`.trim().split('\n').length <= 22)
-  const output = run(t, installed(t), `${replayed(`${code}`)}\nring.once('end', () => ring.close())\n`)
+  const [agent, own] = blocks('js')
+  const closes = "\nring.once('end', () => ring.close())\n"
   t.match(
-    output,
-    /^.*\/captures\/incident_[0-9a-f]{8}\.pcap: \d+ packets, 0 lost\npre-buffer 500 .*\nonset 500 .*\nattack 9000 .*\n$/,
+    run(t, installed(t), `${replayed(`${agent}`)}${closes}`),
+    /^watching null\nudp-flood, low, 60000 packets a second: .*\/captures\/incident_[0-9a-f]{8}\.pcap\nudp-flood, over: \d+ packets, 0 lost, in .*\npre-buffer 500 .*\nonset 500 .*\nattack \d+ .*\n/,
+  )
+  t.match(
+    run(t, installed(t), `${replayed(`${own}`)}${closes}`),
+    /^.*\/captures\/incident_[0-9a-f]{8}\.pcap: 10000 packets\n$/,
   )
   t.end()
 })

@@ -256,3 +256,8 @@ export function runHost<A = undefined>(
 export function runCommand(t: Teardown, options: HostOptions, ...args: string[]): Running {
   return running(t, start('', [resolve(options.root ?? repository, 'lib/cli/main.js'), ...args], options, false))
 }
+
+/** A program of the project in `options.root`, which has a copy of the library in its node_modules. */
+export function runProgram(t: Teardown, options: HostOptions & { root: string }, ...args: string[]): Running {
+  return running(t, start('', args, options, false))
+}
