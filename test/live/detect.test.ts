@@ -68,7 +68,7 @@ const cases: [string, Case][] = [
   ['fifty times the calm', { calm: 1_000, flood: { count: 50_000, pps: 50_000 } }],
   ['flat out', { calm: 1_000, flood: { count: 400_000, pps: 0 } }],
   // So small a budget that the calm is sampled, too.
-  ['twelve times a sampled calm', { calm: 4_000, flood: { count: 50_000, pps: 50_000 }, cpuBudget: 0.000_1 }],
+  ['twenty-five times a sampled calm', { calm: 4_000, flood: { count: 100_000, pps: 100_000 }, cpuBudget: 0.000_1 }],
   ['flat out on a sampled calm', { calm: 4_000, flood: { count: 400_000, pps: 0 }, cpuBudget: 0.000_1 }],
 ]
 
