@@ -20,6 +20,8 @@ import { bucketOf, clientOf, type Gateway, rgwSkip, startGateway } from '../supp
 import { namesIn } from './places.js'
 import { allOf, bytesOf, bytesUpToError, capturedAs, captureOf, keyOf } from './support.js'
 
+const key = keyOf()
+
 const actor = 'tester'
 const unavailable = { name: 'PcapRingError', code: 'ERR_PCAP_ARCHIVE_UNAVAILABLE' }
 /** In several parts. */
@@ -43,7 +45,7 @@ test('faults', { skip: rgwSkip }, async (t) => {
     const archive = new S3Archive({
       client: clientOf(t, gateway, { endpoint: line.endpoint, ...client }),
       bucket,
-      keys: [keyOf('k1', 1)],
+      keys: [key],
       ...options,
     })
     return { bucket, line, archive }
@@ -239,7 +241,7 @@ test('faults', { skip: rgwSkip }, async (t) => {
       paused ??= gateway.pause()
     }
     const bucket = await bucketOf(direct)
-    const options = { bucket, keys: [keyOf('k1', 1)], onProgress }
+    const options = { bucket, keys: [key], onProgress }
     const capture = capturedAs(t, 'a', randomBytes(large))
     const archive = new S3Archive({ ...options, client: clientOf(t, gateway) })
     await t.rejects(archive.put(capture), { ...unavailable, errno: Number, syscall: 'connect' })

@@ -134,8 +134,9 @@ test('what only a store has', { skip: rgwSkip }, async (t) => {
   })
 
   await t.test('a store that does not say that it encrypted is refused, and keeps nothing', async (t) => {
+    const keys = [keyOf('r')]
     for (const encryption of ['sse-s3', { kms: 'no-such-key' }] as const) {
-      const archive = new S3Archive({ client, bucket, prefix: 'refused', keys: [keyOf('r', 1)], encryption })
+      const archive = new S3Archive({ client, bucket, prefix: 'refused', keys, encryption })
       const message = encryption === 'sse-s3' ? /does not say that it did/ : /403/
       await t.rejects(archive.put(captureOf(t, 'a')), { code: 'ERR_PCAP_ARCHIVE_UNAVAILABLE', message })
       const names = await namesIn(client, bucket, 'refused/')
