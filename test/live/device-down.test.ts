@@ -3,7 +3,7 @@
 import { type Test, test } from 'tap'
 
 import type { IncidentReport, PcapRing } from '../../src/index.js'
-import { census, sameAsBefore } from '../support/census.js'
+import { type Census, census, memory, memoryGivenBack, sameAsBefore } from '../support/census.js'
 import { jumps, nsOf, readEvidence, sizes } from '../support/evidence.js'
 import { Host } from '../support/host.js'
 import {
@@ -28,8 +28,11 @@ interface State {
   events: string[]
 }
 
+/** Of each host, from when its ring had started. */
+const atFirst = new WeakMap<Host, { before: Census; held: number }>()
+
 async function startHost(t: Test, { here }: Pair, more: object = {}): Promise<Host> {
-  const host = await Host.start(t, { netns: here.name })
+  const host = await Host.start(t, { netns: here.name, nodeArgs: ['--expose-gc'] })
   await host.call<State, void, object>(
     async ({ PcapRing, state }, options) => {
       const ring = new PcapRing(options)
@@ -43,6 +46,7 @@ async function startHost(t: Test, { here }: Pair, more: object = {}): Promise<Ho
     },
     { device: here.device, directory: t.testdir({}), statsInterval: 50, ring: { packets: 5_000 }, ...more },
   )
+  atFirst.set(host, { before: await census(host), held: await memory(host) })
   return host
 }
 
@@ -87,6 +91,14 @@ const freeze = (host: Host): Promise<IncidentReport> =>
 
 const finish = (host: Host): Promise<void> => host.call<State, void>(({ state }) => state.ring.close())
 
+/** Whatever befell the device, nothing is left of it. */
+async function finishAsBefore(t: Test, host: Host): Promise<void> {
+  const { before, held } = atFirst.get(host) as { before: Census; held: number }
+  await sameAsBefore(t, host, before)
+  await memoryGivenBack(t, host, held)
+  await finish(host)
+}
+
 const numbers = (report: IncidentReport): number[] =>
   readEvidence(report).frames.map(({ data }) => frameOf(data).number)
 const range = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i)
@@ -123,7 +135,6 @@ for (const [way, { code, away, back }] of Object.entries(ways)) {
   test(`${way}, and back`, { skip }, async (t) => {
     const pair = makePair(t)
     const host = await startHost(t, pair)
-    const before = await census(host)
     await host.call<State, unknown>(({ state }) => state.ring.freeze({ id: 'open' }).flushed)
     await send(t, pair.there, { count: 400, pps: 4_000 }).sent
     // At once: the newest frames are still in the kernel's buffer.
@@ -147,7 +158,6 @@ for (const [way, { code, away, back }] of Object.entries(ways)) {
       const [incident] = state.ring.incidents
       return (await incident?.resolve()) as IncidentReport
     })
-    await sameAsBefore(t, host, before)
     t.same(sizes(open), { attack: 700 })
     t.same(jumps(readEvidence(open).frames), [])
     t.equal(open.statistics.packets, 700)
@@ -164,7 +174,7 @@ for (const [way, { code, away, back }] of Object.entries(ways)) {
       )
     }
     t.same(await host.call<State, string[]>(({ state }) => state.events), [`down ${code}`, 'up'])
-    await finish(host)
+    await finishAsBefore(t, host)
   })
 
   test(`${way}, again and again`, { skip }, async (t) => {
@@ -184,7 +194,7 @@ for (const [way, { code, away, back }] of Object.entries(ways)) {
         .fill([`down ${code}`, 'up'])
         .flat(),
     )
-    await finish(host)
+    await finishAsBefore(t, host)
   })
 
   test(`${way}, and closed with an incident open`, { skip }, async (t) => {
@@ -216,7 +226,7 @@ test('looking for it takes no waking up of its own', { skip }, async (t) => {
   const woke = await wakings(host, 8)
   // Half as many again: the kernel may hold a look up, and then it sleeps twice.
   t.ok(woke <= 12, `${woke} times in eight intervals`)
-  await finish(host)
+  await finishAsBefore(t, host)
 })
 
 test('deleted while it is down', { skip }, async (t) => {
@@ -231,7 +241,7 @@ test('deleted while it is down', { skip }, async (t) => {
   t.same(await events(host, 2), ['down ERR_PCAP_DEVICE_DOWN', 'up'])
   await send(t, pair.there, { count: 100, first: 100 }).sent
   t.same(numbers(await freeze(host)), range(0, 200))
-  await finish(host)
+  await finishAsBefore(t, host)
 })
 
 test('renamed, and up again under the other name: down, until the name is back', { skip }, async (t) => {
@@ -260,7 +270,7 @@ test('renamed, and up again under the other name: down, until the name is back',
   await send(t, pair.there, { count: 100, first: 100, pps: 4_000 }).sent
   t.same(numbers(await freeze(host)), range(0, 200))
   t.same(await host.call<State, string[]>(({ state }) => state.events), [first, 'up'])
-  await finish(host)
+  await finishAsBefore(t, host)
 })
 
 // Which kernels allow from 6.2 on, and tell no socket of.
@@ -292,7 +302,7 @@ test('renamed while it is up, and another made under its name', { skip }, async 
   t.same((await events(host, 4)).at(-1), 'up')
   await send(t, pair.there, { count: 100, first: 100, pps: 4_000 }).sent
   t.same(numbers(await freeze(host)), range(0, 200))
-  await finish(host)
+  await finishAsBefore(t, host)
 })
 
 test('back when the permission to capture was given up: told of once', { skip }, async (t) => {
@@ -324,7 +334,7 @@ test('larger packets than before are no matter of the device', { skip }, async (
   t.same(numbers(report), range(0, 200))
   t.equal(frames.at(-1)?.len, 4_000)
   t.same(await host.call<State, string[]>(({ state }) => state.events), [])
-  await finish(host)
+  await finishAsBefore(t, host)
 })
 
 test('offloads that change are no matter of the device', { skip: skip || noTool('ethtool') }, async (t) => {
@@ -342,7 +352,7 @@ test('offloads that change are no matter of the device', { skip: skip || noTool(
   const report = await freeze(host)
   t.same([readEvidence(report).wrong, numbers(report)], [[], range(0, 300)])
   t.same(await host.call<State, string[]>(({ state }) => state.events), [])
-  await finish(host)
+  await finishAsBefore(t, host)
 })
 
 test('the cable pulled out is no matter of the device', { skip }, async (t) => {
@@ -355,5 +365,5 @@ test('the cable pulled out is no matter of the device', { skip }, async (t) => {
   await send(t, pair.there, { count: 100, first: 100 }).sent
   t.same(numbers(await freeze(host)), range(0, 200))
   t.same(await host.call<State, string[]>(({ state }) => state.events), [])
-  await finish(host)
+  await finishAsBefore(t, host)
 })
