@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { lstat, open, readdir, readFile, unlink } from 'node:fs/promises'
+import { link, lstat, open, readdir, readFile, unlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -22,6 +22,8 @@ const orphanedAfterMs = 60_000
 
 const prefix = 'incident_'
 const marker = '.undelivered'
+/** A second name of a marker, which one process at a time can give it: that one may write there who has the incident in hand. */
+const claim = `${marker}.claim`
 const unfinished = ['.json', '.json.part', '.json.new', '.pcap.part', '.pcapng.part']
 /** What no further try changes. */
 const final = /^ERR_(PCAP_FILE_EXISTS|PCAP_ARCHIVE_CORRUPT|PCAP_BAD_FILE|INVALID_ARG_\w+|OUT_OF_RANGE)$/
@@ -48,6 +50,13 @@ async function nameOf(pid: number): Promise<string> {
 async function isOthers(owner: string): Promise<boolean> {
   const pid = Number(owner.split(' ')[1])
   return pid > 0 && pid !== process.pid && owner === (await nameOf(pid))
+}
+
+/** What is there already. */
+async function rewrite(path: string, text: string): Promise<void> {
+  const { O_WRONLY, O_TRUNC, O_NOFOLLOW } = constants
+  const file = await open(path, O_WRONLY | O_TRUNC | O_NOFOLLOW)
+  await file.writeFile(text).finally(() => file.close())
 }
 
 const longer = (backOffMs: number): number => Math.min(backOffMs * 1.5, waits.longestBackOffMs)
@@ -196,6 +205,7 @@ export class Delivery {
   }
 
   async #resumeInHand(id: string): Promise<void> {
+    await this.#dropStaleClaim(id)
     const found = await this.#ownFile(this.#path(id, marker))
     if (found === null || (await isOthers(await textOf(this.#path(id, marker))))) return
     const json = this.#path(id, '.json')
@@ -204,11 +214,36 @@ export class Delivery {
       if (report.id !== id || report.file === null) return
       // The directory may have been moved since.
       const file = join(this.#directory, basename(report.file))
-      if ((await this.#ownFile(file)) !== null) await this.#deliver(report, file)
+      if ((await this.#ownFile(file)) !== null && (await this.#claim(id))) await this.#deliver(report, file)
       return
     }
     const others = await Promise.all(unfinished.map((end) => lstat(this.#path(id, end)).catch(() => null)))
     if (others.every((other) => other === null) && Date.now() - found.mtimeMs > orphanedAfterMs) await this.#unmark(id)
+  }
+
+  /** Of several processes that start at once one delivers it. */
+  async #claim(id: string): Promise<boolean> {
+    const path = this.#path(id, marker)
+    try {
+      await link(path, this.#path(id, claim))
+    } catch (error) {
+      if (isErrno(error, 'EEXIST') || isErrno(error, 'ENOENT')) return false
+      throw error
+    }
+    try {
+      if (await isOthers(await textOf(path))) return false
+      await rewrite(path, await nameOf(process.pid))
+      return true
+    } finally {
+      await unlink(this.#path(id, claim))
+    }
+  }
+
+  /** Of a process that died within a moment. */
+  async #dropStaleClaim(id: string): Promise<void> {
+    const path = this.#path(id, claim)
+    const left = await lstat(path).catch(() => null)
+    if (left !== null && Date.now() - left.ctimeMs > orphanedAfterMs) await unlink(path)
   }
 
   /** What others may have put there is not archived as evidence. null: it is not there, or not this user's own. */
@@ -253,10 +288,7 @@ export class Delivery {
       await sleep(backOffMs, undefined, { signal, ref: this.#closed }).catch(() => {})
     }
     // Whoever starts next may see to it, though this process lives; unless the marker is gone.
-    const { O_WRONLY, O_TRUNC, O_NOFOLLOW } = constants
-    await open(this.#path(id, marker), O_WRONLY | O_TRUNC | O_NOFOLLOW)
-      .then((marked) => marked.close())
-      .catch(() => {})
+    await rewrite(this.#path(id, marker), '').catch(() => {})
     return null
   }
 
