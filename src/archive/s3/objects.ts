@@ -142,12 +142,12 @@ export class Objects {
   }
 
   async #finished(key: string, writer: string, content: Content, uploadId: string | undefined): Promise<Made | false> {
-    const there = await this.head(key)
+    const there = (await this.head(key)) ?? (await this.#headOfStanding(key))
     if (there?.Metadata?.[metadata.writer] !== writer) {
       if (there?.VersionId === undefined) throw this.#lost(key)
       await this.#withdraw(key, writer)
-      if (await this.#settled(key)) return false
-      throw this.#lost(key)
+      await this.#settled(key)
+      return false
     }
     try {
       if (uploadId !== undefined) await this.#complete(key, there, content)
@@ -316,6 +316,13 @@ export class Objects {
       if (isAbsent(error)) return null
       throw error
     }
+  }
+
+  /** Where others withdraw at this moment, a store may say for a while that there is none. */
+  async #headOfStanding(key: string): Promise<HeadObjectCommandOutput | null> {
+    const VersionId = await standing(this.#bucket, key)
+    if (VersionId === undefined) return null
+    return this.#bucket.send(new s3.HeadObjectCommand({ Bucket: this.#bucket.name, Key: key, VersionId }))
   }
 
   /** In all its versions: else an older one came to light. False: there was none. */

@@ -20,6 +20,8 @@ export class S3Journal implements Journal {
   readonly #bucket: Bucket
   readonly #prefix: string
   readonly #fields: () => Promise<Partial<PutObjectCommandInput>>
+  /** As far as an answer has told. */
+  #versioned = false
 
   /** @param fields further headers of an entry that is put now */
   constructor(bucket: Bucket, prefix: string, fields: () => Promise<Partial<PutObjectCommandInput>>) {
@@ -72,15 +74,21 @@ export class S3Journal implements Journal {
   }
 
   async read(batch: number): Promise<string | null> {
-    const what = { Bucket: this.#bucket.name, Key: this.#key(batch) }
+    const key = this.#key(batch)
+    const newest = await this.#get(key)
+    this.#versioned ||= newest?.version !== undefined
+    if (!this.#versioned) return newest?.text ?? null
+    // Also where it says that there is none: for a moment it does, while somebody takes a second version away.
+    const version = await standing(this.#bucket, key)
+    if (version === undefined || version === newest?.version) return newest?.text ?? null
+    return (await this.#get(key, version))?.text ?? null
+  }
+
+  async #get(Key: string, VersionId?: string): Promise<{ text: string; version: string | undefined } | null> {
     try {
-      const newest = await this.#bucket.send(new s3.GetObjectCommand(what))
-      const text = (await newest.Body?.transformToString('utf8')) ?? ''
-      if (newest.VersionId === undefined) return text
-      const VersionId = (await standing(this.#bucket, what.Key)) ?? newest.VersionId
-      if (VersionId === newest.VersionId) return text
-      const { Body } = await this.#bucket.send(new s3.GetObjectCommand({ ...what, VersionId }))
-      return (await Body?.transformToString('utf8')) ?? ''
+      const command = new s3.GetObjectCommand({ Bucket: this.#bucket.name, Key, VersionId })
+      const { Body, VersionId: version } = await this.#bucket.send(command)
+      return { text: (await Body?.transformToString('utf8')) ?? '', version }
     } catch (error) {
       if (isAbsent(error)) return null
       throw error
@@ -102,6 +110,7 @@ export class S3Journal implements Journal {
     for (let attempt = 1; ; attempt++) {
       try {
         const { VersionId } = await this.#bucket.send(command)
+        this.#versioned ||= VersionId !== undefined
         return VersionId === undefined || (await this.#stands(Key, VersionId, writer))
       } catch (error) {
         // Two at once: the store has not decided which.

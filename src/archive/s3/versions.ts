@@ -3,20 +3,23 @@ import type { ListObjectVersionsCommandInput, ListObjectVersionsCommandOutput, O
 import { type Bucket, isAnswer } from './bucket.js'
 import { s3 } from './sdk.js'
 
+/** Most objects have one or two; more than they have would be those of keys that only begin so. */
+const pageSize = 10
+
 /** The versions of an object that no delete marker hides, the newest first. */
 export async function versionsOf(bucket: Bucket, key: string): Promise<ObjectVersion[]> {
   const versions: ObjectVersion[] = []
   let hiddenUpTo = 0
   let next: Pick<ListObjectVersionsCommandInput, 'KeyMarker' | 'VersionIdMarker'> | null = {}
   while (next !== null) {
-    const list = new s3.ListObjectVersionsCommand({ Bucket: bucket.name, Prefix: key, ...next })
+    const list = new s3.ListObjectVersionsCommand({ Bucket: bucket.name, Prefix: key, MaxKeys: pageSize, ...next })
     const page: ListObjectVersionsCommandOutput = await bucket.send(list)
     const { Versions = [], DeleteMarkers = [], NextKeyMarker: KeyMarker, NextVersionIdMarker: VersionIdMarker } = page
     versions.push(...Versions.filter(({ Key }) => Key === key))
     for (const { Key, LastModified } of DeleteMarkers) {
       if (Key === key) hiddenUpTo = Math.max(hiddenUpTo, LastModified?.getTime() ?? 0)
     }
-    // Keys that only begin so come behind.
+    // Other keys come behind.
     next = page.IsTruncated && KeyMarker === key ? { KeyMarker, VersionIdMarker } : null
   }
   return versions.filter(({ IsLatest, LastModified }) => IsLatest || (LastModified?.getTime() ?? 0) > hiddenUpTo)
