@@ -137,7 +137,9 @@ async function startRgw() {
     const startGateway = async () => {
       daemon('radosgw', '-n', 'client.rgw')
       for (const begun = Date.now(); !(await answers()); ) {
-        if (Date.now() - begun > startedWithinMs) throw new Error(`radosgw does not answer: ${saidBy('radosgw')}`)
+        const ended = daemons.get('radosgw').exitCode !== null
+        if (ended || Date.now() - begun > startedWithinMs)
+          throw new Error(`radosgw does not answer: ${saidBy('radosgw')}`)
         await new Promise((resolve) => setTimeout(resolve, 100))
       }
     }
