@@ -20,6 +20,8 @@ interface Bootstrap {
   npm(args: readonly string[], options?: object): Ran
   run(command: string, args: readonly string[], options?: object): Ran
   say(text: string): void
+  needStore(): void
+  whyNoStore(): string | null
 }
 
 export const bootstrap = require(resolve(__dirname, '../../../../scripts/bootstrap.cjs')) as Bootstrap

@@ -1,5 +1,5 @@
 // A real S3 server on loopback: Ceph's gateway over one monitor and one OSD that keeps its objects in memory. The tests start
-// one for themselves (test/support/rgw.ts); by hand: `node scripts/rgw.cjs`, until it is interrupted.
+// one for themselves (test/support/rgw.ts); by hand: `node scripts/rgw.cjs BUCKET...`, until it is interrupted.
 'use strict'
 
 const { execFile, spawn } = require('node:child_process')
@@ -181,6 +181,9 @@ async function main() {
   const why = whyNoStore()
   if (why !== null) throw new Error(why)
   const { endpoint, credentials, stop } = await startRgw()
+  const { CreateBucketCommand, S3Client } = require('@aws-sdk/client-s3')
+  const client = new S3Client({ endpoint, credentials, region: 'us-east-1', forcePathStyle: true })
+  for (const Bucket of process.argv.slice(2)) await client.send(new CreateBucketCommand({ Bucket }))
   say(`${endpoint}  AWS_ACCESS_KEY_ID=${credentials.accessKeyId} AWS_SECRET_ACCESS_KEY=${credentials.secretAccessKey}`)
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => void stop())
 }
