@@ -15,7 +15,8 @@ const archive = new LocalArchive({
   directory: 'archive',
   keys: [{ id: '2026', secret: Buffer.from(process.env.ARCHIVE_KEY ?? '', 'base64') }],
   retention: '30d',
-  baseUrl: `http://localhost:${port}/captures`,
+  // As whoever gets a link sees it.
+  baseUrl: process.env.BASE_URL ?? `http://localhost:${port}/captures`,
 })
 const ring = new PcapRing({ device: process.argv[2], archive })
 ring.on('warning', (error) => console.warn(error.message))

@@ -190,7 +190,7 @@ test('a unit test of a host’s own detection, in node:test, Jest and Vitest', {
 
 /** A program of the project to its end, with all that it wrote. */
 async function ended(t: Test, cwd: string, args: string[]): Promise<{ status: number | null; text: string }> {
-  // Of the runners' and of tap's own.
+  // Without what tap makes its own children load, and tells them.
   const { NODE_OPTIONS: _, TAP: __, ...env } = process.env
   const child = spawn(process.execPath, args, { cwd, env: { ...env, NO_COLOR: '1', CI: 'true' }, timeout: 60_000 })
   t.teardown(() => void child.kill('SIGKILL'))
