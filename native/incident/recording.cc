@@ -48,6 +48,7 @@ Status Recording::Begin(int64_t frozen_ns, const BeforeFreeze& before) {
     if (failure_.ok()) Fail(draft_.Write(draft.data(), draft.size()));
   }
   if (failure_.ok() && WantsFile()) Fail(BeginFile());
+  if (!WantsFile()) dirty_ = true;  // the draft is all that there is of it until its end
   if (!failure_.ok()) {
     file_.Discard();
     draft_.Discard();
@@ -120,7 +121,7 @@ Status Recording::Flush() {
 
 Status Recording::Sync() {
   if (!Flush().ok() || !dirty_) return failure_;
-  Status status = file_.Sync();
+  Status status = WantsFile() ? file_.Sync() : Status::Ok();
   // Once: a file whose name is not on the disk is not, either; and what the packets do not say of it.
   if (status.ok() && !std::exchange(name_synced_, true)) {
     if (draft_.open()) status = draft_.Sync();
