@@ -130,32 +130,39 @@ test('faults', { skip: rgwSkip }, async (t) => {
     t.ok(read.bytes.length > 0 && bytes.subarray(0, read.bytes.length).equals(read.bytes), 'what came is right')
   })
 
-  await t.test('a process is killed amid an upload: a sweep an hour later drops it', async (t) => {
-    const { bucket, archive } = await overLine(t)
-    const { file, report } = capturedAs(t, 'a', randomBytes(large))
-    const host = await Host.start(t)
-    const { endpoint, credentials } = gateway
-    const job = { endpoint, credentials, bucket, file, report: report as unknown }
-    const died = host.call<unknown, void, typeof job>(
-      async ({ require }, { endpoint, credentials, bucket, file, report }) => {
-        const root = process.env.PCAP_RING_ROOT
-        const { S3Client } = require(`${root}/node_modules/@aws-sdk/client-s3`)
-        const { S3Archive } = require(`${root}/lib/archive/s3/index.js`)
-        const client = new S3Client({ endpoint, credentials, region: 'us-east-1', forcePathStyle: true })
-        const keys = [{ id: 'k1', secret: Buffer.alloc(32, 1) }]
-        const onProgress = () => process.kill(process.pid, 'SIGKILL')
-        await new S3Archive({ client, bucket, keys, onProgress }).put({ file, report })
+  for (const encryption of ['client', { kms: gateway.kmsKey }] as const) {
+    const name = typeof encryption === 'string' ? encryption : 'kms'
+    await t.test(
+      `a process is killed amid an upload (${name}): a sweep an hour later drops what is left`,
+      async (t) => {
+        const { bucket, archive } = await overLine(t, {}, { encryption })
+        const { file, report } = capturedAs(t, 'a', randomBytes(large))
+        const host = await Host.start(t)
+        const { endpoint, credentials } = gateway
+        const job = { endpoint, credentials, bucket, encryption, file, report: report as unknown }
+        const died = host.call<unknown, void, typeof job>(
+          async ({ require }, { endpoint, credentials, file, report, ...options }) => {
+            const root = process.env.PCAP_RING_ROOT
+            const { S3Client } = require(`${root}/node_modules/@aws-sdk/client-s3`)
+            const { S3Archive } = require(`${root}/lib/archive/s3/index.js`)
+            const client = new S3Client({ endpoint, credentials, region: 'us-east-1', forcePathStyle: true })
+            const keys = [{ id: 'k1', secret: Buffer.alloc(32, 1) }]
+            const onProgress = () => process.kill(process.pid, 'SIGKILL')
+            await new S3Archive({ client, keys, onProgress, ...options }).put({ file, report })
+          },
+          job,
+        )
+        await t.rejects(died)
+        t.match(await host.ended, { signal: 'SIGKILL' })
+        const orphans = name === 'kms' ? [/^reports\/a\./] : []
+        t.match(await left(direct, bucket), { objects: orphans, uploads: 1 })
+        await archive.sweep()
+        t.match(await left(direct, bucket), { objects: orphans, uploads: 1 }, 'it might still be at work')
+        await hoursLater(2, () => archive.sweep())
+        t.strictSame(await left(direct, bucket), { objects: [], uploads: 0 })
       },
-      job,
     )
-    await t.rejects(died)
-    t.match(await host.ended, { signal: 'SIGKILL' })
-    t.strictSame(await left(direct, bucket), { objects: [], uploads: 1 })
-    await archive.sweep()
-    t.equal((await left(direct, bucket)).uploads, 1, 'it might still be at work')
-    await hoursLater(2, () => archive.sweep())
-    t.equal((await left(direct, bucket)).uploads, 0)
-  })
+  }
 
   await t.test('an empty object holds the name of an upload that is being completed', async (t) => {
     const { bucket, archive } = await overLine(t, {}, { prefix: 'one' })

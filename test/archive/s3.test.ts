@@ -151,6 +151,27 @@ test('what only a store has', { skip: rgwSkip }, async (t) => {
     t.equal(Versions, undefined)
   })
 
+  await t.test('a store that says that it did', async (t) => {
+    // This one never says so of AES256; what is said is all that can be looked at.
+    const saying = clientOf(t, gateway)
+    saying.middlewareStack.add(
+      (next) => async (args) => {
+        const result = await next(args)
+        Object.assign(result.output, { ServerSideEncryption: 'AES256' })
+        return result
+      },
+      { step: 'initialize' },
+    )
+    const options = { client: saying, bucket, prefix: 'said', keys: [keyOf()], encryption: 'sse-s3' } as const
+    const archive = new S3Archive(options)
+    for (const size of [1_000, 9_000_000]) {
+      const { bytes, ...capture } = capturedAs(t, `c${size}`, randomBytes(size))
+      await archive.put(capture)
+      const { url } = await archive.sign(`c${size}`, { actor })
+      t.ok(Buffer.from(await (await fetch(url)).arrayBuffer()).equals(bytes))
+    }
+  })
+
   await t.test('the head of a sealed capture vouches for no plain one, nor a digest for other bytes', async (t) => {
     const key = keyOf()
     const options = { client, bucket, prefix: 'forged', keys: [key] }
