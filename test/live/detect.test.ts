@@ -72,31 +72,44 @@ const cases: [string, Case][] = [
   ['flat out on a sampled calm', { calm: 4_000, flood: { count: 400_000, pps: 0 }, cpuBudget: 0.000_1 }],
 ]
 
-/** Packets of the flood in each of the slots of 25 ms that decide whether it is an onset. */
-function beginning(sent: SentLog): number[] {
-  const [begun] = sent.passed(0)
-  const before = (ms: number): number => sent.passedBefore(begun + BigInt(ms) * 1_000_000n)[0]
-  return Array.from({ length: 8 }, (_, i) => before((i + 1) * 25) - before(i * 25))
+interface Sent {
+  calm: SentLog
+  flood: SentLog
 }
 
-/** Well above eight times the calm in all but one: on a busy machine it may be bursts and pauses. */
-const isFlood = (sent: SentLog, calm: number): boolean =>
-  beginning(sent).filter((packets) => packets < (9 * calm) / 40).length <= 1
+/** Packets in each of eight slots of 25 ms, from so many ms behind the flood's first packet on. */
+function slots({ flood }: Sent, log: SentLog, from: number): number[] {
+  const [begun] = flood.passed(0)
+  const before = (ms: number): number => log.passedBefore(begun + BigInt(ms) * 1_000_000n)[0]
+  return Array.from({ length: 8 }, (_, i) => before(from + (i + 1) * 25) - before(from + i * 25))
+}
 
-async function flooded(t: Test, { calm: pps, flood, ...options }: Case): Promise<Seen & { sent: SentLog }> {
+/** Why it was no step: on a busy machine traffic comes in bursts and pauses. */
+function whyNot(sent: Sent, calm: number): string | null {
+  const before = slots(sent, sent.calm, -200)
+  const flood = slots(sent, sent.flood, 0)
+  // A burst so close is where the rise began: see the known gaps in DESIGN.md.
+  if (before.some((packets) => packets > (4 * calm) / 40)) return `no calm, ${before.join(' ')} packets all 25 ms`
+  // Those that decide whether it is an onset: above eight times the calm in all but one.
+  if (flood.filter((packets) => packets < (9 * calm) / 40).length > 1)
+    return `no flood, ${flood.join(' ')} packets all 25 ms`
+  return null
+}
+
+async function flooded(t: Test, { calm: pps, flood, ...options }: Case): Promise<Seen & { sent: Sent }> {
   const { here, there } = makePair(t)
   const directory = scratch(t)
   const host = await Host.start(t, { netns: here.name })
   const at = Date.now() + 2_000 + Math.round(Math.random() * 250)
   const started = { ...options, device: here.device, directory, floodAt: at }
   await host.call<State, void, object>(watching as never, started)
-  const calm = send(t, there, { count: 8 * pps, pps })
-  const log = join(directory, 'log')
-  await send(t, there, { ...flood, stream: 1, at, log }).sent
+  const [calmLog, floodLog] = [join(directory, 'calm'), join(directory, 'flood')]
+  const calm = send(t, there, { count: 8 * pps, pps, log: calmLog })
+  await send(t, there, { ...flood, stream: 1, at, log: floodLog }).sent
   const seen = await host.call<State, Seen>(({ state }) => state.seen)
   await calm.stop()
   await host.exit()
-  return { ...seen, sent: new SentLog(log) }
+  return { ...seen, sent: { calm: new SentLog(calmLog), flood: new SentLog(floodLog) } }
 }
 
 for (const [name, one] of cases) {
@@ -104,13 +117,15 @@ for (const [name, one] of cases) {
     const delays: number[] = []
     for (let run = 1; run <= runs; run++) {
       let seen = await flooded(t, one)
-      for (let tries = 1; tries < 10 && !isFlood(seen.sent, one.calm); ++tries) {
-        t.comment(`run ${run}: no flood, ${beginning(seen.sent).join(' ')} packets all 25 ms: once more`)
+      let why = whyNot(seen.sent, one.calm)
+      for (let tries = 1; tries < 10 && why !== null; ++tries) {
+        t.comment(`run ${run}: ${why}: once more`)
         seen = await flooded(t, one)
+        why = whyNot(seen.sent, one.calm)
       }
       const { attack, heard, sampling, cleared, report, sent } = seen
-      if (!t.ok(isFlood(sent, one.calm), `run ${run}: the machine is too busy to send one`)) continue
-      const [earliest, latest] = sent.passed(0).map((ns) => Number(ns / 1_000n) / 1_000) as [number, number]
+      if (!t.equal(why, null, `run ${run}: sent, though the machine is busy`)) continue
+      const [earliest, latest] = sent.flood.passed(0).map((ns) => Number(ns / 1_000n) / 1_000) as [number, number]
       const late = Math.round(heard - earliest)
       delays.push(late)
       const kept = `kept 1 of ${sampling.before} before, 1 of ${sampling.in} in it`
@@ -118,11 +133,13 @@ for (const [name, one] of cases) {
       // The contract's second, with threefold slack for the machine that this runs on.
       t.ok(late >= 0 && late < 3_000, `run ${run}: heard of after ${late} ms`)
       if (one.cpuBudget !== undefined) t.ok(sampling.before > 1, `run ${run}: the calm is sampled`)
-      const onsetAt = Date.parse(attack.onsetAt as string)
-      t.ok(
-        onsetAt > earliest - 100 && onsetAt < latest + 100,
-        `run ${run}: ${attack.onsetAt} for ${new Date(earliest).toISOString()}`,
-      )
+      const first = new Date(earliest).toISOString()
+      const near = (time: unknown, before: number): boolean =>
+        Date.parse(`${time}`) > earliest - before && Date.parse(`${time}`) < latest + 100
+      // Found before the ring has confirmed its onset, an attack began with its first interval; the report knows better.
+      t.ok(near(attack.onsetAt, 350), `run ${run}: the attack from ${attack.onsetAt}, for ${first}`)
+      const { onsetAt } = report?.coverage ?? {}
+      t.ok(near(onsetAt, 100), `run ${run}: the onset at ${onsetAt}, for ${first}`)
       t.match(cleared, { vector: 'udp-flood', cause: 'baseline' })
       t.match(report, { error: null, coverage: { onsetSource: 'watch' } })
       t.ok(
