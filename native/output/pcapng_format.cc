@@ -31,8 +31,8 @@ constexpr size_t kLargestOption = UINT16_MAX;
 constexpr uint32_t kBlockEnds = 12;       // type, size, and size again
 constexpr uint32_t kPacketFields = 20;    // interface, time, both lengths
 constexpr uint32_t kLargestPacket = RecordingReader::kMaxCaplen;
-// In seconds: what 64 bits of nanoseconds can hold.
-constexpr uint64_t kLatest = INT64_MAX / kNsPerSec - 1;
+// In seconds: RecordingReader takes none later, nor could the writer have been given one.
+constexpr uint64_t kLatest = UINT32_MAX;
 // A packet with a comment, or a section header or interface description with a few options of the greatest length.
 constexpr uint32_t kLargestBlock = kLargestPacket + 4 * 65'536;
 

@@ -302,6 +302,15 @@ TEST(a_tail_of_zeros_of_garbage_or_of_more_is_no_part_of_it) {
   CHECK_EQ(Scan(dir / "x", twice).bytes, whole.size());
 }
 
+TEST(a_packet_that_no_reader_takes_is_no_part_of_it) {
+  const TempDir dir;
+  const Bytes whole = Encode(PcapngFormat(Head()), SmallPackets(6), 2);
+  const size_t third = ParsePcapng(whole).packet_blocks[2].begin;
+  Bytes late = whole;
+  late[third + 15] = 0x57;  // in the year 2169
+  CHECK_EQ(Scan(dir / "x", late).bytes, third);
+}
+
 TEST(what_is_none_of_ours_is_told_from_a_beginning) {
   const TempDir dir;
   const Bytes whole = Encode(PcapngFormat(Head()), SmallPackets(2), 2);
