@@ -15,7 +15,9 @@ import {
 } from '@aws-sdk/client-s3'
 import { test } from 'tap'
 
+import { Bucket } from '../../src/archive/s3/bucket.js'
 import { S3Archive, type S3Progress } from '../../src/archive/s3/index.js'
+import { Objects } from '../../src/archive/s3/objects.js'
 import { bucketOf, clientOf, type Gateway, rgwSkip, startGateway } from '../support/rgw.js'
 import { namesIn } from './places.js'
 import { allOf, bytesOf, bytesUpToError, capturedAs, captureOf, keyOf } from './support.js'
@@ -265,6 +267,42 @@ test('what only a store has', { skip: rgwSkip }, async (t) => {
       const { ok, entries } = await archive().audit.verify()
       t.ok(ok && entries > 20, `${entries} entries`)
     }
+  })
+
+  await t.test('in a bucket with versions a sweep takes nothing that was put anew', async (t) => {
+    const name = await bucketOf(client)
+    const VersioningConfiguration = { Status: 'Enabled' } as const
+    await client.send(new PutBucketVersioningCommand({ Bucket: name, VersioningConfiguration }))
+    const options = { bucket: name, keys: [keyOf()], retention: '1d' } as const
+    const capture = captureOf(t, 'a')
+    const real = Date.now
+    t.teardown(() => {
+      Date.now = real
+    })
+    for (let round = 0; round < 5; round++) {
+      const ahead = 2 * round * day
+      Date.now = () => real() + ahead
+      // Requests have the store's time.
+      const client = () => clientOf(t, gateway, { systemClockOffset: -ahead })
+      const archives = [1, 2, 3, 4].map(() => new S3Archive({ ...options, client: client() }))
+      const [a, b, c, d] = archives as [S3Archive, S3Archive, S3Archive, S3Archive]
+      const [, , stored] = await Promise.all([a.sweep(), b.sweep(), c.put(capture), d.put(capture), c.sweep()])
+      t.strictSame(await allOf(a.list()), [stored])
+    }
+    Date.now = real
+    t.match(await new S3Archive({ ...options, client }).audit.verify(), { ok: true })
+
+    // In the very moment between looking and removing.
+    const objects = new Objects(new Bucket(client, name), {})
+    const put = () => client.send(new PutObjectCommand({ Bucket: name, Key: 'x', Body: 'x' }))
+    await put()
+    const old = await objects.head('x')
+    await objects.remove('x')
+    const { VersionId } = await put()
+    t.notOk(await objects.remove('x', old))
+    t.equal((await objects.head('x'))?.VersionId, VersionId)
+    t.ok(await objects.remove('x'))
+    t.equal(await objects.head('x'), null)
   })
 
   await t.test('lifecycle(): rules that the store takes', async (t) => {

@@ -217,7 +217,7 @@ export class Objects {
   /** What is there may be another one's: of versions just ours go. */
   async #undo(key: string, writer: string, there: HeadObjectCommandOutput): Promise<void> {
     if (there.VersionId !== undefined) return this.#withdraw(key, writer)
-    if (there.Metadata?.[metadata.writer] === writer) await this.remove(key).catch(() => {})
+    if (there.Metadata?.[metadata.writer] === writer) await this.remove(key, there).catch(() => {})
   }
 
   #lost(key: string): PcapRingError {
@@ -279,7 +279,7 @@ export class Objects {
       )
     }
     const there = await this.head(key)
-    if (there?.Metadata?.[metadata.upload] === uploadId) await this.remove(key)
+    if (there?.Metadata?.[metadata.upload] === uploadId) await this.remove(key, there)
   }
 
   /** Whether there is no such upload any more. A part that was under way may make it necessary to ask again. */
@@ -325,20 +325,39 @@ export class Objects {
     return this.#bucket.send(new s3.HeadObjectCommand({ Bucket: this.#bucket.name, Key: key, VersionId }))
   }
 
-  /** In all its versions: else an older one came to light. False: there was none. */
-  async remove(key: string): Promise<boolean> {
-    for (let removed = false; ; removed = true) {
-      const there = await this.head(key)
-      if (there === null) return removed
-      const { VersionId, ObjectLockRetainUntilDate: until } = there
-      try {
-        await this.#bucket.send(new s3.DeleteObjectCommand({ Bucket: this.#bucket.name, Key: key, VersionId }))
-      } catch (cause) {
-        if (!isAnswer(cause, 403) || until === undefined || until.getTime() < Date.now()) throw cause
-        const where = `s3://${this.#bucket.name}/${key}`
-        const message = `${where} is locked in its bucket until ${until.toISOString()}, and cannot be removed before`
-        throw new PcapRingError('ERR_PCAP_ARCHIVE_UNAVAILABLE', message, { cause })
-      }
+  /**
+   * In all its versions: else one that does not stand came to light. Of what takes the name meanwhile none, where there are versions: as
+   * long as the one that was looked at is there, nothing else can stand.
+   * @param there what is to go
+   * @returns false: it is not there any more
+   */
+  async remove(key: string, there?: HeadObjectCommandOutput | null): Promise<boolean> {
+    const looked = there === undefined ? await this.head(key) : there
+    if (looked === null) return false
+    const versions = looked.VersionId === undefined ? [undefined] : await this.#versionsBeside(key, looked.VersionId)
+    for (const VersionId of versions) await this.#delete(key, VersionId, looked.ObjectLockRetainUntilDate)
+    return versions.length > 0
+  }
+
+  /** The newest first, so that the one that stands does so until it goes. None: that one has gone. */
+  async #versionsBeside(key: string, version: string): Promise<(string | undefined)[]> {
+    try {
+      const all = (await versionsOf(this.#bucket, key)).map(({ VersionId }) => VersionId)
+      return all.includes(version) ? all : []
+    } catch (error) {
+      if (isAnswer(error, 403, 501)) return [version]
+      throw error
+    }
+  }
+
+  async #delete(key: string, VersionId: string | undefined, lockedUntil: Date | undefined): Promise<void> {
+    try {
+      await this.#bucket.send(new s3.DeleteObjectCommand({ Bucket: this.#bucket.name, Key: key, VersionId }))
+    } catch (cause) {
+      if (!isAnswer(cause, 403) || lockedUntil === undefined || lockedUntil.getTime() < Date.now()) throw cause
+      const where = `s3://${this.#bucket.name}/${key}`
+      const message = `${where} is locked in its bucket until ${lockedUntil.toISOString()}, and cannot be removed before`
+      throw new PcapRingError('ERR_PCAP_ARCHIVE_UNAVAILABLE', message, { cause })
     }
   }
 

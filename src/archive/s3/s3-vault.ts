@@ -156,10 +156,10 @@ export class S3Vault implements Vault {
   async remove(id: string, only: Kept | S3File): Promise<boolean> {
     const there = await this.#objects.head(this.#key(id))
     const until = only instanceof S3File ? only.metadata[metadata.retainedUntil] : only.head.retainedUntil
-    // Not every store deletes on a condition: between this and the next request another one may still take its place.
+    // Without versions, and not every store deletes on a condition, another one may still take its place between this and the next request.
     if (there?.Metadata?.[metadata.retainedUntil] !== until) return false
     const head = there?.Metadata?.[metadata.head]
-    const removed = await this.#objects.remove(this.#key(id))
+    const removed = await this.#objects.remove(this.#key(id), there)
     if (head !== undefined) await this.#objects.remove(`${this.#reports}${id}.${nonceOf(Buffer.from(head, 'base64'))}`)
     return removed
   }
