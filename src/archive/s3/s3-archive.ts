@@ -69,7 +69,8 @@ function judgeClient(value: unknown): S3Client {
 }
 
 /**
- * An archive in a bucket of any S3-compatible store that knows `If-None-Match: *` for what is put. Any number of processes may use it at once.
+ * An archive in a bucket of any S3-compatible store that knows `If-None-Match: *` for what is put, or keeps versions in this bucket. Any number
+ * of processes may use it at once.
  *
  * `new S3Archive()` asks the store nothing; it throws `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` and, for a retention that is
  * not of 1 to 365 days, `ERR_OUT_OF_RANGE`.
