@@ -11,6 +11,7 @@ import {
   PutBucketLifecycleConfigurationCommand,
   PutBucketVersioningCommand,
   PutObjectCommand,
+  PutObjectLockConfigurationCommand,
   type S3Client,
 } from '@aws-sdk/client-s3'
 import { test } from 'tap'
@@ -222,6 +223,23 @@ test('what only a store has', { skip: rgwSkip }, async (t) => {
       }
       t.match(await archive.audit.verify(), { ok: true })
     }
+  })
+
+  await t.test('a bucket that locks by default locks placeholders, too: they do not stand', async (t) => {
+    const name = await bucketOf(client, { locked: true })
+    const DefaultRetention = { Mode: 'COMPLIANCE', Days: 1 } as const
+    const ObjectLockConfiguration = { ObjectLockEnabled: 'Enabled', Rule: { DefaultRetention } } as const
+    await client.send(new PutObjectLockConfigurationCommand({ Bucket: name, ObjectLockConfiguration }))
+    const archive = new S3Archive({ client, bucket: name, keys: [keyOf()] })
+    const capture = capturedAs(t, 'a', randomBytes(9_000_000))
+    const stored = await archive.put(capture)
+    t.strictSame(await archive.put(capture), stored)
+    await t.rejects(archive.put(captureOf(t, 'a')), { code: 'ERR_PCAP_FILE_EXISTS' })
+    t.ok((await bytesOf(await archive.open('a', { actor }))).equals(capture.bytes))
+    t.strictSame(await allOf(archive.list()), [stored])
+    const found = await client.send(new HeadObjectCommand({ Bucket: name, Key: 'captures/a' }))
+    t.equal(found.ObjectLockMode, 'COMPLIANCE', "the bucket's own mode")
+    t.equal(found.ObjectLockRetainUntilDate?.getTime(), Date.parse(stored.retainedUntil))
   })
 
   await t.test('in a bucket with versions the first one stands, whoever puts another', async (t) => {

@@ -164,7 +164,9 @@ export class Objects {
     const TagSet = [...new URLSearchParams(content.tagging)].map(([Key, Value]) => ({ Key, Value }))
     await this.#bucket.send(new s3.PutObjectTaggingCommand({ ...what, Tagging: { TagSet } }))
     const { ObjectLockMode: mode, ObjectLockRetainUntilDate: until } = content.fields
-    if (mode !== undefined && there.ObjectLockMode === undefined) {
+    // The bucket's default may have locked it, for less.
+    const lockedMs = there.ObjectLockRetainUntilDate?.getTime() ?? 0
+    if (mode !== undefined && until !== undefined && lockedMs < until.getTime()) {
       await this.lock(key, mode, until, there.VersionId)
     }
     // The placeholders, where the bucket keeps older versions.
