@@ -1,4 +1,10 @@
-import type { S3Client, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3'
+import type {
+  PutObjectCommand,
+  PutObjectCommandOutput,
+  S3Client,
+  ServiceInputTypes,
+  ServiceOutputTypes,
+} from '@aws-sdk/client-s3'
 import type { Command } from '@smithy/types'
 
 import { PcapRingError } from '../../errors.js'
@@ -43,6 +49,8 @@ export const isAbsent = (error: unknown): boolean => isAnswer(error, 404) && !is
 export const isBrokenOff = (error: unknown): boolean =>
   error instanceof PcapRingError && answers.has(error) && answers.get(error)?.status === undefined
 
+const attempts = 5
+
 /** A bucket: what it refuses, and that it is away, is `ERR_PCAP_ARCHIVE_UNAVAILABLE`. */
 export class Bucket {
   readonly client: S3Client
@@ -63,6 +71,17 @@ export class Bucket {
     } catch (error) {
       signal?.throwIfAborted()
       throw this.unavailable(error)
+    }
+  }
+
+  /** Of an object that it has whole. Where others take versions of it away, Ceph's gateway may say that there is none. */
+  async put(command: PutObjectCommand, signal?: AbortSignal): Promise<PutObjectCommandOutput> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.send(command, signal)
+      } catch (error) {
+        if (!isAbsent(error) || attempt === attempts) throw error
+      }
     }
   }
 

@@ -92,7 +92,10 @@ export class Objects {
     const underWay = new Set<Promise<unknown>>()
     const send = async (command: unknown): Promise<unknown> => {
       const sent = (async () => {
-        if (command instanceof s3.PutObjectCommand) command.input.IfNoneMatch = '*'
+        if (command instanceof s3.PutObjectCommand) {
+          command.input.IfNoneMatch = '*'
+          return this.#bucket.put(command, stop.signal)
+        }
         if (command instanceof s3.CompleteMultipartUploadCommand) {
           if (!(await this.#take(key, writer, command.input.UploadId as string, stop.signal))) throw taken
         }
@@ -243,7 +246,7 @@ export class Objects {
           Metadata,
           ...this.#fields,
         }
-        await this.#bucket.send(new s3.PutObjectCommand(what), signal)
+        await this.#bucket.put(new s3.PutObjectCommand(what), signal)
         return true
       } catch (error) {
         if (!isAnswer(error, 409, 412)) throw error

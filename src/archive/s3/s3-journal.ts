@@ -109,7 +109,7 @@ export class S3Journal implements Journal {
     })
     for (let attempt = 1; ; attempt++) {
       try {
-        const { VersionId } = await this.#bucket.send(command)
+        const { VersionId } = await this.#bucket.put(command)
         this.#versioned ||= VersionId !== undefined
         return VersionId === undefined || (await this.#stands(Key, VersionId, writer))
       } catch (error) {
