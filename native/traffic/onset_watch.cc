@@ -280,6 +280,7 @@ void OnsetWatch::SetThresholds() {
 }
 
 void OnsetWatch::Arm() {
+  filling_ = true;
   const double packet_ns =
       std::min(one_of_ * 1e9 / ReferenceRate(baseline_.packets, threshold_.packets), kLongestIncrementNs);
   const double byte_ns =
@@ -301,8 +302,8 @@ void OnsetWatch::Sample(uint32_t n) {
   if (state_ != State::kRisen && seen_ns_ >= kWarmUpNs) Arm();
 }
 
-// What passes fills nothing.
 void OnsetWatch::Disarm() {
+  filling_ = false;
   packets_ = Bucket();
   bytes_ = Bucket();
 }

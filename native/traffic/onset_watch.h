@@ -45,9 +45,12 @@ class OnsetWatch {
 
   // For every packet. True: it has to be looked at, by EndSlots and then Alarmed.
   bool Passes(int64_t time_ns, uint32_t len) {
-    const bool packets = packets_.Add(time_ns, packets_.increment);
-    const bool bytes = bytes_.Add(time_ns, (len * bytes_.increment) >> kFraction);
-    return packets | bytes | (static_cast<uint64_t>(time_ns - slot_start_ns_) >= look_after_ns_);
+    bool over = false;
+    if (filling_) {
+      over = packets_.Add(time_ns, packets_.increment);
+      over |= bytes_.Add(time_ns, (len * bytes_.increment) >> kFraction);
+    }
+    return over | (static_cast<uint64_t>(time_ns - slot_start_ns_) >= look_after_ns_);
   }
 
   // Each packet from here on stands for `n`, in Passes; not in the counts, where it counts as so many.
@@ -157,6 +160,7 @@ class OnsetWatch {
 
   Bucket packets_;
   Bucket bytes_;
+  bool filling_ = false;  // there is a baseline, and no rise that was confirmed
   uint32_t one_of_ = 1;
   double suspicious_bytes_ = 0;
   int64_t slot_start_ns_ = 0;
