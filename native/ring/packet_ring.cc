@@ -211,20 +211,15 @@ void PacketRing::Skip(uint64_t packets, int64_t latest_ns) {
   tail_.slab->first_offset = Slab::kSize;  // numbers in it go on with the next
 }
 
+// Most packets need no slab.
 bool PacketRing::Push(const Packet& packet) {
   const uint32_t caplen = std::min(packet.caplen, largest_);
+  const uint32_t size = sizeof(RecordHeader) + caplen;
   if (pushed_ == stop_ || pushed_bytes_ + caplen > stop_bytes_) StopGrowing();
   while (packets_ >= max_packets_ && packets_ > 0) EvictOldest();
   while (bytes_in_all() + caplen > max_bytes_ && MakeRoom()) {
   }
-  if (Slab::kSize - tail_.offset < sizeof(RecordHeader)) {
-    if (!Extend(1)) return false;
-    tail_ = {tail_.slab->next, 0};
-  }
-  const RecordHeader header = {packet.sec, packet.nsec, caplen, packet.len};
-  const uint32_t size = sizeof(RecordHeader) + header.caplen;
-  const uint32_t room = Slab::kSize - tail_.offset;
-  if (size > room && !Extend((size - room + Slab::kSize - 1) / Slab::kSize)) return false;
+  if (size > Slab::kSize - tail_.offset && !ExtendFor(size)) return false;
   if (packets_ == 0) StartAtTail();
   last_ = tail_;
   if (tail_.slab->first_offset == Slab::kSize) {
@@ -232,17 +227,33 @@ bool PacketRing::Push(const Packet& packet) {
     tail_.slab->first_number = pushed_;
   }
 
+  const RecordHeader header = {packet.sec, packet.nsec, caplen, packet.len};
   std::memcpy(tail_.slab->bytes + tail_.offset, &header, sizeof header);
   tail_.offset += sizeof header;
-  Copy(packet.data, header.caplen);
+  if (caplen > 0 && caplen <= Slab::kSize - tail_.offset) {
+    std::memcpy(tail_.slab->bytes + tail_.offset, packet.data, caplen);
+    tail_.offset += caplen;
+  } else {
+    CopyOverSlabs(packet.data, caplen);
+  }
   tail_.offset = PadToEight(tail_.offset);
   ++packets_;
   ++pushed_;
-  bytes_ += header.caplen;
-  pushed_bytes_ += header.caplen;
+  bytes_ += caplen;
+  pushed_bytes_ += caplen;
   last_ns_ = header.time_ns();
   newest_ns_ = std::max(newest_ns_, last_ns_);
   return true;
+}
+
+// So that a record of `size` has room, which the rest of the tail's slab is too small for.
+bool PacketRing::ExtendFor(uint32_t size) {
+  if (Slab::kSize - tail_.offset < sizeof(RecordHeader)) {
+    if (!Extend(1)) return false;
+    tail_ = {tail_.slab->next, 0};
+  }
+  const uint32_t room = Slab::kSize - tail_.offset;
+  return size <= room || Extend((size - room + Slab::kSize - 1) / Slab::kSize);
 }
 
 Cursor PacketRing::Find(uint64_t number) const {
@@ -357,7 +368,7 @@ void PacketRing::Release() {
 }
 
 // To the tail, over as many slabs as were made ready.
-void PacketRing::Copy(const uint8_t* data, uint32_t size) {
+void PacketRing::CopyOverSlabs(const uint8_t* data, uint32_t size) {
   while (size > 0) {
     if (tail_.offset == Slab::kSize) tail_ = {tail_.slab->next, 0};
     const uint32_t piece = std::min(size, Slab::kSize - tail_.offset);

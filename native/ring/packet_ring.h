@@ -114,7 +114,8 @@ class PacketRing {
   bool Extend(size_t count);
   void StartAtTail();
   void EvictAll();
-  void Copy(const uint8_t* data, uint32_t size);
+  bool ExtendFor(uint32_t size);
+  void CopyOverSlabs(const uint8_t* data, uint32_t size);
   void Retire(Slab* slab);
   void Reclaim(size_t looks);
 
