@@ -239,7 +239,7 @@ void LiveDriver::PollAndDispatch() {
   }
   // Also while the device is away: its newest packets are still in the kernel's buffer.
   const int count = source_.open() ? source_.Dispatch(kBatch, this) : 0;
-  more_ = count >= kBatch;
+  more_ = count > 0 && source_.HasMore(count, kBatch);
   drained_ = count <= 0;
   // Empty: whatever was taken before the losses has been handed out.
   if (count <= 0 && pipeline_->loss()->any_unplaced()) {

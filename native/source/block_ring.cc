@@ -37,6 +37,8 @@ bool BlockRing::Attach(int socket) {
 void BlockRing::Release() {
   __atomic_store_n(&At(next_)->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
   next_ = next_ + 1 < blocks_ ? next_ + 1 : 0;
+  // What is looked at next is not older than that: the kernel may fill its last block while it does not see this one yet.
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
 }  // namespace pcap_ring

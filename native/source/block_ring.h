@@ -23,6 +23,10 @@ class BlockRing {
   tpacket_block_desc* Ready() const { return Taken(At(next_)) ? At(next_) : nullptr; }
   // Gives it back.
   void Release();
+  // The kernel has filled all that were given back: it drops what comes, until the oldest block is.
+  bool Full() const { return Taken(At((next_ + blocks_ - 1) % blocks_)); }
+  // It had, when the block that was given back last was.
+  bool WasFull() const { return Taken(At((next_ + blocks_ - 2) % blocks_)); }
   // libpcap's own, since it knows TPACKET_V3: the largest packet that it can be asked for (MAXIMUM_SNAPLEN), as pcap_bufsize()
   // says.
   static constexpr size_t kBlockSize = 256 * 1024;

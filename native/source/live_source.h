@@ -64,6 +64,8 @@ class LiveSource {
   // Hands out about `most` packets: the block that they end in is handed out whole. How many there were; 0 when the
   // kernel's buffer is empty; -1 when the device fails.
   int Dispatch(int most, Sink* sink);
+  // Whether there may be more than the `count` that were just handed out.
+  bool HasMore(int count, int most) const { return blocks_.attached() ? blocks_.Ready() != nullptr : count >= most; }
   // The times of the packets in the block that is about to be handed out (OnBlock), in the order in which they passed.
   void StampsOfBlock(std::vector<int64_t>* stamps) const;
 
