@@ -6,11 +6,9 @@ import { type Test, test } from 'tap'
 
 import type { IncidentReport, PcapRing, PcapRingOptions, Stats } from '../../src/index.js'
 import { jumps, readEvidence, sizes } from '../support/evidence.js'
-import { makeFaultyDisk, noFaultyDisk } from '../support/faulty-disk.js'
 import { Host, runHost } from '../support/host.js'
 import { installedCopy } from '../support/installed.js'
 import { connect, countersOf, down, makePair, noNamespaces, noTool, sh, up } from '../support/netns.js'
-import { notSanitized } from '../support/sanitizer.js'
 import { noSender, send } from '../support/sender.js'
 
 const skip = noNamespaces || noSender || noTool('setpriv')
@@ -218,35 +216,6 @@ test('with too little room no incident begins', { skip }, async (t) => {
   })
   t.same(found, { codes: ['ERR_PCAP_NO_SPACE', 'ERR_PCAP_NO_SPACE'], state: 'failed' })
   t.same(readdirSync(directory), [])
-})
-
-test('flushed: the next start would tell of it after a loss of power, too', {
-  skip: skip || noFaultyDisk || notSanitized('preloads a library of its own'),
-}, async (t) => {
-  const root = installedCopy(t)
-  const pair = makePair(t)
-  const { env, set } = makeFaultyDisk(t)
-  const wrap = without['root without CAP_NET_RAW']
-  const host = await Host.start(t, { netns: pair.here.name, wrap, root, env })
-  const options = { device: pair.here.device, directory: openDirectory(t) }
-  t.equal(await host.call<State, string, PcapRingOptions>(startRing, options), 'statistics')
-  const outcomes = (): Promise<string[]> =>
-    host.call<State, string[]>(({ state }) => {
-      const incident = state.ring.freeze()
-      const all = [incident.flushed, incident.flushed.catch(() => {}).then(() => incident.resolve())]
-      return Promise.all(
-        all.map((promise) =>
-          promise.then(
-            () => 'done',
-            ({ code }: { code: string }) => code,
-          ),
-        ),
-      )
-    })
-  set({ call: 'fdatasync', error: 'EIO' })
-  t.same(await outcomes(), ['ERR_PCAP_WRITE', 'ERR_PCAP_WRITE'])
-  set(null)
-  t.same(await outcomes(), ['done', 'done'])
 })
 
 test('killed amid an incident: the next start tells of it, once', { skip }, async (t) => {
