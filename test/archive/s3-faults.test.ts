@@ -139,14 +139,15 @@ test('faults', { skip: rgwSkip }, async (t) => {
         const { file, report } = capturedAs(t, 'a', randomBytes(large))
         const host = await Host.start(t)
         const { endpoint, credentials } = gateway
-        const job = { endpoint, credentials, bucket, encryption, file, report: report as unknown }
+        const { secret } = key
+        const job = { endpoint, credentials, bucket, encryption, secret, file, report: report as unknown }
         const died = host.call<unknown, void, typeof job>(
-          async ({ require }, { endpoint, credentials, file, report, ...options }) => {
+          async ({ require }, { endpoint, credentials, secret, file, report, ...options }) => {
             const root = process.env.PCAP_RING_ROOT
             const { S3Client } = require(`${root}/node_modules/@aws-sdk/client-s3`)
             const { S3Archive } = require(`${root}/lib/archive/s3/index.js`)
             const client = new S3Client({ endpoint, credentials, region: 'us-east-1', forcePathStyle: true })
-            const keys = [{ id: 'k1', secret: Buffer.alloc(32, 1) }]
+            const keys = [{ id: 'k1', secret: Uint8Array.from(secret) }]
             const onProgress = () => process.kill(process.pid, 'SIGKILL')
             await new S3Archive({ client, keys, onProgress, ...options }).put({ file, report })
           },

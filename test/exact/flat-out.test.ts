@@ -6,6 +6,7 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import { type Test, test } from 'tap'
 
 import type { IncidentReport, PcapRing } from '../../src/index.js'
@@ -49,6 +50,18 @@ async function record(host: Host, options: object, moment: number, stalled: bool
   })
 }
 
+type Hole = [place: string, frames: number]
+
+/** As it may be told where a core is interrupted between refusing a frame and counting it (see live-evidence.ts): with the next. */
+const withOneLate = (holes: readonly Hole[]): Hole[][] =>
+  holes
+    .slice(1)
+    .map((_, i) =>
+      holes
+        .map(([place, frames], k): Hole => [place, frames + (k === i ? -1 : k === i + 1 ? 1 : 0)])
+        .filter(([, frames]) => frames > 0),
+    )
+
 /** How many frames are missing from the file of a report, after it was judged by the numbers in `frames`. */
 function judge(t: Test, report: IncidentReport, frames: readonly Frame[]): number {
   const numbers = frames.map(({ data }) => frameOf(data).number)
@@ -57,7 +70,7 @@ function judge(t: Test, report: IncidentReport, frames: readonly Frame[]): numbe
     'in order, none twice',
   )
   const missing = (numbers.at(-1) as number) - (numbers[0] as number) + 1 - numbers.length
-  const holes = numbers.flatMap((number, i) => {
+  const holes = numbers.flatMap((number, i): Hole[] => {
     const lost = i === 0 ? 0 : number - (numbers[i - 1] as number) - 1
     return lost === 0 ? [] : [[`${frames[i - 1]?.time} to ${frames[i]?.time}`, lost]]
   })
@@ -81,7 +94,8 @@ function judge(t: Test, report: IncidentReport, frames: readonly Frame[]): numbe
       const place = `${nsOf(from)} to ${nsOf(to)}`
       told.set(place, (told.get(place) ?? 0) + (packets as number))
     }
-    t.same([...told], holes, 'each hole in the numbering is told where it is')
+    const as = [holes, ...withOneLate(holes)].find((one) => isDeepStrictEqual(one, [...told])) ?? holes
+    t.same([...told], as, 'each hole in the numbering is told where it is')
   }
   return missing
 }

@@ -89,6 +89,37 @@ const wakings = (host: Host, intervals: number): Promise<number> =>
 const freeze = (host: Host): Promise<IncidentReport> =>
   host.call<State, IncidentReport>(({ state }) => state.ring.freeze({ resolution: { packets: 0 } }).resolve())
 
+const openIncident = (host: Host): Promise<unknown> =>
+  host.call<State, unknown>(({ state }) => state.ring.freeze({ id: 'open' }).flushed)
+
+const resolveOpen = (host: Host): Promise<IncidentReport> =>
+  host.call<State, IncidentReport>(async ({ state }) => {
+    const [incident] = state.ring.incidents
+    return (await incident?.resolve()) as IncidentReport
+  })
+
+/** The change befalls a ring, and one with an incident open, which has all that the ring has. */
+function testBoth(
+  name: string,
+  skipped: boolean | string,
+  body: (t: Test, pair: Pair, host: Host) => Promise<void>,
+): void {
+  for (const open of [false, true]) {
+    test(`${name}${open ? '; with an incident open' : ''}`, { skip: skipped }, async (t) => {
+      const pair = makePair(t)
+      const host = await startHost(t, pair)
+      if (open) await openIncident(host)
+      await body(t, pair, host)
+      if (open) {
+        const report = await resolveOpen(host)
+        t.same([report.error, readEvidence(report).wrong], [null, []])
+        t.same(numbers(report), numbers(await freeze(host)))
+      }
+      await finishAsBefore(t, host)
+    })
+  }
+}
+
 const finish = (host: Host): Promise<void> => host.call<State, void>(({ state }) => state.ring.close())
 
 /** Whatever befell the device, nothing is left of it. */
@@ -135,7 +166,7 @@ for (const [way, { code, away, back }] of Object.entries(ways)) {
   test(`${way}, and back`, { skip }, async (t) => {
     const pair = makePair(t)
     const host = await startHost(t, pair)
-    await host.call<State, unknown>(({ state }) => state.ring.freeze({ id: 'open' }).flushed)
+    await openIncident(host)
     await send(t, pair.there, { count: 400, pps: 4_000 }).sent
     // At once: the newest frames are still in the kernel's buffer.
     away(pair, t)
@@ -154,10 +185,7 @@ for (const [way, { code, away, back }] of Object.entries(ways)) {
     t.same(numbers(report), range(0, 700))
     t.equal(report.statistics.packets, 0)
 
-    const open = await host.call<State, IncidentReport>(async ({ state }) => {
-      const [incident] = state.ring.incidents
-      return (await incident?.resolve()) as IncidentReport
-    })
+    const open = await resolveOpen(host)
     t.same(sizes(open), { attack: 700 })
     t.same(jumps(readEvidence(open).frames), [])
     t.equal(open.statistics.packets, 700)
@@ -229,9 +257,7 @@ test('looking for it takes no waking up of its own', { skip }, async (t) => {
   await finishAsBefore(t, host)
 })
 
-test('deleted while it is down', { skip }, async (t) => {
-  const pair = makePair(t)
-  const host = await startHost(t, pair)
+testBoth('deleted while it is down', skip, async (t, pair, host) => {
   await send(t, pair.there, { count: 100 }).sent
   down(pair.here)
   await events(host, 1)
@@ -241,13 +267,10 @@ test('deleted while it is down', { skip }, async (t) => {
   t.same(await events(host, 2), ['down ERR_PCAP_DEVICE_DOWN', 'up'])
   await send(t, pair.there, { count: 100, first: 100 }).sent
   t.same(numbers(await freeze(host)), range(0, 200))
-  await finishAsBefore(t, host)
 })
 
-test('renamed, and up again under the other name: down, until the name is back', { skip }, async (t) => {
-  const pair = makePair(t)
+testBoth('renamed, and up again under the other name: down, until the name is back', skip, async (t, pair, host) => {
   const { here } = pair
-  const host = await startHost(t, pair)
   await send(t, pair.there, { count: 100, pps: 4_000 }).sent
   const renameDown = (from: string, to: string): void => {
     sh('ip', '-n', here.name, 'link', 'set', from, 'down')
@@ -270,14 +293,11 @@ test('renamed, and up again under the other name: down, until the name is back',
   await send(t, pair.there, { count: 100, first: 100, pps: 4_000 }).sent
   t.same(numbers(await freeze(host)), range(0, 200))
   t.same(await host.call<State, string[]>(({ state }) => state.events), [first, 'up'])
-  await finishAsBefore(t, host)
 })
 
 // Which kernels allow from 6.2 on, and tell no socket of.
-test('renamed while it is up, and another made under its name', { skip }, async (t) => {
-  const pair = makePair(t)
+testBoth('renamed while it is up, and another made under its name', skip, async (t, pair, host) => {
   const { here } = pair
-  const host = await startHost(t, pair)
   await send(t, pair.there, { count: 100, pps: 4_000 }).sent
   // What is still in the kernel's buffer had the old name.
   rename(here, here.device, 'other0')
@@ -302,7 +322,6 @@ test('renamed while it is up, and another made under its name', { skip }, async 
   t.same((await events(host, 4)).at(-1), 'up')
   await send(t, pair.there, { count: 100, first: 100, pps: 4_000 }).sent
   t.same(numbers(await freeze(host)), range(0, 200))
-  await finishAsBefore(t, host)
 })
 
 test('back when the permission to capture was given up: told of once', { skip }, async (t) => {
@@ -322,9 +341,7 @@ test('back when the permission to capture was given up: told of once', { skip },
   await finish(host)
 })
 
-test('larger packets than before are no matter of the device', { skip }, async (t) => {
-  const pair = makePair(t)
-  const host = await startHost(t, pair)
+testBoth('larger packets than before are no matter of the device', skip, async (t, pair, host) => {
   await send(t, pair.there, { count: 100 }).sent
   for (const { name, device } of [pair.here, pair.there]) sh('ip', '-n', name, 'link', 'set', device, 'mtu', '9000')
   await send(t, pair.there, { count: 100, first: 100, size: 4_000 }).sent
@@ -334,12 +351,9 @@ test('larger packets than before are no matter of the device', { skip }, async (
   t.same(numbers(report), range(0, 200))
   t.equal(frames.at(-1)?.len, 4_000)
   t.same(await host.call<State, string[]>(({ state }) => state.events), [])
-  await finishAsBefore(t, host)
 })
 
-test('offloads that change are no matter of the device', { skip: skip || noTool('ethtool') }, async (t) => {
-  const pair = makePair(t)
-  const host = await startHost(t, pair)
+testBoth('offloads that change are no matter of the device', skip || noTool('ethtool'), async (t, pair, host) => {
   await send(t, pair.there, { count: 100 }).sent
   let first = 100
   for (const change of ['off', 'on']) {
@@ -352,12 +366,9 @@ test('offloads that change are no matter of the device', { skip: skip || noTool(
   const report = await freeze(host)
   t.same([readEvidence(report).wrong, numbers(report)], [[], range(0, 300)])
   t.same(await host.call<State, string[]>(({ state }) => state.events), [])
-  await finishAsBefore(t, host)
 })
 
-test('the cable pulled out is no matter of the device', { skip }, async (t) => {
-  const pair = makePair(t)
-  const host = await startHost(t, pair)
+testBoth('the cable pulled out is no matter of the device', skip, async (t, pair, host) => {
   await send(t, pair.there, { count: 100 }).sent
   down(pair.there)
   t.ok((await load(host)) < 0.3)
@@ -365,5 +376,4 @@ test('the cable pulled out is no matter of the device', { skip }, async (t) => {
   await send(t, pair.there, { count: 100, first: 100 }).sent
   t.same(numbers(await freeze(host)), range(0, 200))
   t.same(await host.call<State, string[]>(({ state }) => state.events), [])
-  await finishAsBefore(t, host)
 })
