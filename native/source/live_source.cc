@@ -165,7 +165,8 @@ int LiveSource::Dispatch(int most, Sink* sink) {
 }
 
 // The kernel drops while all blocks are full, until it gets the one back that it wants to fill next. That is the one that
-// was handed out, if any: so what it has dropped by then stands right before what this block holds when it comes again.
+// was handed out, if any: so what it has dropped by then stands right before what this block holds when it comes again. It is
+// asked only where it had no other block: to ask for every one would cost as much as a dozen packets.
 int LiveSource::DispatchBlocks(int most, Sink* sink) {
   int count = 0;
   for (int blocks = 0; blocks < kMostBlocks && count < most; ++blocks) {
@@ -173,13 +174,13 @@ int LiveSource::DispatchBlocks(int most, Sink* sink) {
     if (block == nullptr) break;
     const auto slot = reinterpret_cast<uintptr_t>(block);
     count += static_cast<int>(block->hdr.bh1.num_pkts);
+    // Closed while there was a drop that nobody had asked for: counted a moment late, it was right before this block.
+    const bool late = (block->hdr.bh1.block_status & TP_STATUS_LOSING) != 0 && !blocks_.Full();
+    if (const uint32_t drops = late ? ReadDrops() : 0; drops > 0) sink->OnDrops(drops, slot, 0);
     sink->OnBlock(slot, block->hdr.bh1.num_pkts);
     HandOut(block, sink);
     sink->OnBlockEnd();
-    // A block that is closed while there are drops that nobody asked for yet says so, also of those counted a moment late. To ask
-    // for every block would cost as much as a dozen packets.
-    const bool losing = (block->hdr.bh1.block_status & TP_STATUS_LOSING) != 0;
-    const uint32_t before = held_drops_ + (losing || blocks_.Full() ? ReadDrops() : 0);
+    const uint32_t before = held_drops_ + (blocks_.Full() ? ReadDrops() : 0);
     if (before > 0) sink->OnDrops(before, slot, 0);
     blocks_.Release();
     // Dropped in the moment until the block was given back. Or, as this thread was held up, after the kernel had filled it
