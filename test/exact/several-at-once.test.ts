@@ -117,7 +117,8 @@ test('three incidents and a manual capture at once', { skip, timeout: 120_000 },
   for (const one of memory) judgeMemory(t, one)
 })
 
-test('more than the disk takes: the queue fills to its bound, and the rest is counted', { skip }, async (t) => {
+// Whether the disk takes it all is the machine's matter; where it does not for certain: test/live/writer-queue.test.ts.
+test('four of as much as the machine sends: what is missing is counted, and memory is bounded', { skip }, async (t) => {
   const { here, there } = makePair(t)
   const host = await Host.start(t, { netns: here.name, nodeArgs: ['--expose-gc'] })
   await host.call<State, void, object>(
@@ -159,9 +160,5 @@ test('more than the disk takes: the queue fills to its bound, and the rest is co
     t.equal(report.loss.kernel + report.loss.interface + report.loss.writer, missing)
     t.comment(`missing ${missing}, ${JSON.stringify(report.loss)}`)
   }
-  t.ok(
-    reports.some(({ loss }) => loss.writer > 0),
-    'the bound was reached',
-  )
   judgeMemory(t, memory)
 })
