@@ -39,6 +39,29 @@ export function clientOf(t: Teardown, gateway: Gateway, options: S3ClientConfig 
   return client
 }
 
+interface Listing {
+  Contents?: { LastModified?: Date }[]
+  Uploads?: { Initiated?: Date }[]
+  Parts?: { LastModified?: Date }[]
+}
+
+/** A client for which all that is listed was put or begun two hours ago; parts too, but for `freshParts`. */
+export function agedClient(t: Teardown, gateway: Gateway, { freshParts = false } = {}): S3Client {
+  const client = clientOf(t, gateway)
+  const hoursAgo = (date: Date | undefined): Date => new Date((date?.getTime() ?? 0) - 2 * 3_600_000)
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args)
+      const { Contents = [], Uploads = [], Parts = [] } = result.output as Listing
+      for (const one of [...Contents, ...(freshParts ? [] : Parts)]) one.LastModified = hoursAgo(one.LastModified)
+      for (const one of Uploads) one.Initiated = hoursAgo(one.Initiated)
+      return result
+    },
+    { step: 'initialize' },
+  )
+  return client
+}
+
 let buckets = 0
 
 /** A new bucket. It goes with the server. */

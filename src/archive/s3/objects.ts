@@ -3,15 +3,15 @@ import { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import type {
+  CreateMultipartUploadCommandOutput,
   HeadObjectCommandOutput,
-  ListMultipartUploadsCommandInput,
-  ListMultipartUploadsCommandOutput,
   PutObjectCommandInput,
 } from '@aws-sdk/client-s3'
 
 import { PcapRingError } from '../../errors.js'
 import { type Bucket, isAbsent, isAnswer } from './bucket.js'
 import { s3, Upload } from './sdk.js'
+import { hasPartSince, uploadsUnder } from './uploads.js'
 import { standing, versionsOf } from './versions.js'
 
 /** Under which names we leave word with an object. */
@@ -33,7 +33,11 @@ const mostParts = 10_000
 /** Between all parts being there and their becoming an object there is one request. */
 const placeholderLifeMs = 60_000
 const pollMs = 250
-const abandonedAfterMs = 3_600_000
+/** Nobody goes on any more with what has stood still for so long. */
+export const abandonedAfterMs = 3_600_000
+
+/** Uploads that this process is at work on, of whichever archive. */
+const atWork = new Set<string>()
 
 export interface Content {
   pieces: AsyncIterable<Uint8Array>
@@ -90,6 +94,7 @@ export class Objects {
     const body = Readable.from(watched(content.pieces, stop.signal, failed))
     body.on('error', () => {})
     const underWay = new Set<Promise<unknown>>()
+    let begun: string | undefined
     const send = async (command: unknown): Promise<unknown> => {
       const sent = (async () => {
         if (command instanceof s3.PutObjectCommand) {
@@ -99,7 +104,12 @@ export class Objects {
         if (command instanceof s3.CompleteMultipartUploadCommand) {
           if (!(await this.#take(key, writer, command.input.UploadId as string, stop.signal))) throw taken
         }
-        return this.#bucket.send(command as never, stop.signal)
+        const answer: unknown = await this.#bucket.send(command as never, stop.signal)
+        if (command instanceof s3.CreateMultipartUploadCommand) {
+          begun = (answer as CreateMultipartUploadCommandOutput).UploadId
+          if (begun !== undefined) atWork.add(begun)
+        }
+        return answer
       })()
       underWay.add(sent)
       try {
@@ -141,6 +151,7 @@ export class Objects {
       return await this.#afterwards(key, writer, content, upload.uploadId, failure)
     } finally {
       signal?.removeEventListener('abort', stopping)
+      if (begun !== undefined) atWork.delete(begun)
     }
   }
 
@@ -386,25 +397,25 @@ export class Objects {
     } while (ContinuationToken !== undefined)
   }
 
-  /** Uploads and placeholders that nobody has gone on with for an hour, and what this process could not abort itself. */
-  async tidy(prefix: string): Promise<void> {
+  /**
+   * Drops uploads and placeholders that nobody has gone on with for an hour, and what this process could not abort itself.
+   * @returns the keys of the uploads that somebody is at work on
+   */
+  async tidy(prefix: string): Promise<Set<string>> {
     await this.#abortLeft()
     const before = Date.now() - abandonedAfterMs
     for await (const { key, size, modified } of this.list(prefix)) {
       if (size > 0 || modified.getTime() > before) continue
       const uploadId = (await this.head(key))?.Metadata?.[metadata.upload]
-      if (uploadId !== undefined) await this.#clear(key, uploadId)
+      if (uploadId !== undefined && !atWork.has(uploadId)) await this.#clear(key, uploadId)
     }
-    let next: Pick<ListMultipartUploadsCommandInput, 'KeyMarker' | 'UploadIdMarker'> | null = {}
-    while (next !== null) {
-      const list = new s3.ListMultipartUploadsCommand({ Bucket: this.#bucket.name, Prefix: prefix, ...next })
-      const page: ListMultipartUploadsCommandOutput = await this.#bucket.send(list)
-      for (const { Key = '', UploadId = '', Initiated } of page.Uploads ?? []) {
-        if ((Initiated?.getTime() ?? Number.POSITIVE_INFINITY) < before) await this.#abort(Key, UploadId)
-      }
-      const { NextKeyMarker: KeyMarker, NextUploadIdMarker: UploadIdMarker } = page
-      next = page.IsTruncated && KeyMarker !== undefined ? { KeyMarker, UploadIdMarker } : null
+    const open = new Set<string>()
+    for await (const { Key = '', UploadId = '', Initiated } of uploadsUnder(this.#bucket, prefix)) {
+      const isOld = Initiated !== undefined && Initiated.getTime() < before && !atWork.has(UploadId)
+      if (isOld && !(await hasPartSince(before, this.#bucket, Key, UploadId))) await this.#abort(Key, UploadId)
+      else open.add(Key)
     }
+    return open
   }
 }
 

@@ -10,11 +10,10 @@ import type { Bucket } from './bucket.js'
 import { askFor, type Encryption, expectEncrypted } from './encryption.js'
 import { retentionTag } from './lifecycle.js'
 import type { Lock } from './lock.js'
-import { metadata, Objects } from './objects.js'
+import { abandonedAfterMs, metadata, Objects } from './objects.js'
 import { nonceOf, PlainCapture } from './plain-capture.js'
 import { S3File } from './s3-file.js'
 
-const abandonedAfterMs = 3_600_000
 const reportsAtOnce = 16
 
 export interface S3VaultOptions {
@@ -165,11 +164,13 @@ export class S3Vault implements Vault {
   }
 
   async tidy(): Promise<void> {
-    await this.#objects.tidy(this.#captures)
+    const open = await this.#objects.tidy(this.#captures)
     const before = Date.now() - abandonedAfterMs
     const orphan = async ({ key, modified }: { key: string; modified: Date }): Promise<string | null> => {
       if (modified.getTime() > before) return null
       const id = key.slice(this.#reports.length, key.lastIndexOf('.'))
+      // It is put before the upload of its capture begins.
+      if (open.has(this.#key(id))) return null
       return (await this.#objects.head(this.#key(id))) === null ? key : null
     }
     for await (const key of ahead(this.#objects.list(this.#reports), reportsAtOnce, orphan)) {
