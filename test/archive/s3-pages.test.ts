@@ -1,5 +1,6 @@
-// More captures in a bucket than the store lists at once.
+// More in a bucket than the store lists at once, captures and what others put there.
 
+import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { test } from 'tap'
 
 import { S3Archive } from '../../src/archive/s3/index.js'
@@ -9,7 +10,8 @@ import { allOf, captureOf, keyOf } from './support.js'
 const full = process.env.PCAP_RING_FULL === '1'
 
 test('page by page', { skip: rgwSkip }, async (t) => {
-  const client = clientOf(t, await startGateway(t))
+  const gateway = await startGateway(t)
+  const client = clientOf(t, gateway)
   const bucket = await bucketOf(client)
   const count = full ? 2_100 : 1_010
   const archive = new S3Archive({ client, bucket, prefix: 'many', keys: [keyOf()] })
@@ -28,4 +30,48 @@ test('page by page', { skip: rgwSkip }, async (t) => {
   const some: string[] = []
   for await (const { id } of archive.list()) if (some.push(id) === 10) break
   t.equal(some.length, 10, 'whoever wants no more may stop')
+
+  await t.test('objects of others among the entries of the trail: more of them than are listed at once', async (t) => {
+    const paged = clientOf(t, gateway)
+    let pages = 0
+    paged.middlewareStack.add(
+      (next, { commandName }) =>
+        async (args) => {
+          if (commandName === 'ListObjectsV2Command') {
+            Object.assign(args.input, { MaxKeys: 2 })
+            pages++
+          }
+          return next(args)
+        },
+      { step: 'initialize' },
+    )
+    const prefix = 'shared/'
+    const keys = [keyOf()]
+    const archiveOf = () => new S3Archive({ client: paged, bucket, prefix, keys })
+    const entered = archiveOf()
+    for (let i = 0; i < 9; i++) await entered.remove('nothing', { actor: 'tester' }).catch(() => {})
+    const head = await entered.audit.head()
+    const batch = (number: number) => `${prefix}audit/${String(number).padStart(15, '0')}.jsonl`
+    const foreign = [3, 4, 10].flatMap((number) => [0, 1, 2, 3, 4].map((i) => `${batch(number)}.${i}`))
+    const first = `${prefix}audit/!/000000000000002.jsonl`
+    const elsewhere = [first, ...[1, 2, 3, 99].map((number) => batch(number).replace('audit/', 'audit/x/'))]
+    for (const Key of [...foreign, ...elsewhere])
+      await client.send(new PutObjectCommand({ Bucket: bucket, Key, Body: '' }))
+    const whole = { ok: true, entries: 10, brokenAt: null }
+    t.strictSame(await archiveOf().audit.verify({ since: head }), whole)
+    t.equal(await archiveOf().audit.head(), head)
+    t.equal((await allOf(archiveOf().audit.entries())).length, 10)
+    t.ok(pages > 20, `${pages} pages`)
+    await archiveOf()
+      .remove('nothing', { actor: 'tester' })
+      .catch(() => {})
+    t.strictSame(
+      await archiveOf().audit.verify({ since: head }),
+      { ...whole, entries: 11 },
+      'it goes on behind the newest',
+    )
+    t.strictSame(await entered.audit.verify(), { ...whole, entries: 11 })
+    await client.send(new DeleteObjectCommand({ Bucket: bucket, Key: batch(11) }))
+    t.strictSame(await entered.audit.verify(), { ok: false, entries: 10, brokenAt: 11 }, 'who has seen it misses it')
+  })
 })

@@ -9,7 +9,8 @@ import { s3 } from './sdk.js'
 import { standing } from './versions.js'
 
 const digits = 15
-const pattern = /(\d{15})\.jsonl$/
+const pattern = /^(\d{15})\.jsonl$/
+const last = 10 ** digits - 1
 /** More than any store lists at once. */
 const pageSize = 1_000
 const attempts = 5
@@ -35,36 +36,38 @@ export class S3Journal implements Journal {
     return `${this.#prefix}${String(batch).padStart(digits, '0')}.jsonl`
   }
 
-  /** Those behind a batch, as many as the store lists at once. */
-  async #after(batch: number, atMost: number): Promise<{ batches: number[]; more: boolean }> {
-    const { Contents = [], IsTruncated = false } = await this.#bucket.send(
-      new s3.ListObjectsV2Command({
-        Bucket: this.#bucket.name,
-        Prefix: this.#prefix,
-        StartAfter: this.#key(batch),
-        MaxKeys: atMost,
-      }),
-    )
-    return { batches: Contents.flatMap(({ Key = '' }) => pattern.exec(Key)?.[1] ?? []).map(Number), more: IsTruncated }
+  /** The next page behind a key that has a batch, or the last one: anything may lie between two batches. */
+  async #after(key: string): Promise<{ batches: number[]; upTo: string; more: boolean }> {
+    for (let upTo = key; ; ) {
+      const what = { Bucket: this.#bucket.name, Prefix: this.#prefix, StartAfter: upTo, MaxKeys: pageSize }
+      const { Contents = [], IsTruncated = false } = await this.#bucket.send(new s3.ListObjectsV2Command(what))
+      const names = Contents.map(({ Key = '' }) => Key.slice(this.#prefix.length))
+      const batches = names.flatMap((name) => pattern.exec(name)?.[1] ?? []).map(Number)
+      upTo = Contents.at(-1)?.Key ?? upTo
+      const more = IsTruncated && names.length > 0 && upTo < this.#key(last)
+      if (batches.length > 0 || !more) return { batches, upTo, more }
+    }
   }
 
   async batches(): Promise<number[]> {
     const all: number[] = []
-    for (;;) {
-      const { batches, more } = await this.#after(all.at(-1) ?? 0, pageSize)
+    let page = { upTo: this.#key(0), more: true }
+    while (page.more) {
+      const { batches, ...rest } = await this.#after(page.upTo)
       all.push(...batches)
-      if (!more || batches.length === 0) return all
+      page = rest
     }
+    return all
   }
 
   /** By doubling and halving, as no store lists from its end. */
   async newest(): Promise<number | null> {
-    let { batches, more } = await this.#after(0, pageSize)
+    let { batches, more } = await this.#after(this.#key(0))
     let newest = batches.at(-1) ?? null
     let none = Number.POSITIVE_INFINITY
     while (more && newest !== null && newest + 1 < none) {
       const middle = none === Number.POSITIVE_INFINITY ? newest * 2 : Math.floor((newest + none - 1) / 2)
-      ;({ batches, more } = await this.#after(middle, pageSize))
+      ;({ batches, more } = await this.#after(this.#key(middle)))
       newest = batches.at(-1) ?? newest
       if (batches.length > 0) continue
       none = middle + 1
