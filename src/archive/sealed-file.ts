@@ -23,13 +23,13 @@ export async function* seal({ known, key, report, capture, enter }: Incoming): A
 }
 
 /** An archived capture that was found whole from the outside: its head is authentic, its size right. */
-export class SealedFile implements Kept {
+export class SealedFile<F extends StoredFile = StoredFile> implements Kept {
   readonly head: Head
-  readonly file: StoredFile
+  readonly file: F
   readonly #opened: OpenedHead
   readonly #where: string
 
-  private constructor(file: StoredFile, opened: OpenedHead, where: string) {
+  private constructor(file: F, opened: OpenedHead, where: string) {
     this.head = opened.head
     this.file = file
     this.#opened = opened
@@ -37,7 +37,7 @@ export class SealedFile implements Kept {
   }
 
   /** Closes the file where it rejects. */
-  static async open(file: StoredFile, id: string, keys: KeyRing, where: string): Promise<SealedFile> {
+  static async open<F extends StoredFile>(file: F, id: string, keys: KeyRing, where: string): Promise<SealedFile<F>> {
     try {
       const opened = openHead(await file.read(0, longestHead), id, keys, where)
       const { report, bytes } = opened.head

@@ -39,6 +39,10 @@ export function clientOf(t: Teardown, gateway: Gateway, options: S3ClientConfig 
   return client
 }
 
+/** As a store says no, thrown by the middleware of a client. */
+export const refusal = (name: string, httpStatusCode: number) =>
+  Object.assign(new Error(name), { name, $metadata: { httpStatusCode } })
+
 interface Listing {
   Contents?: { LastModified?: Date }[]
   Uploads?: { Initiated?: Date }[]

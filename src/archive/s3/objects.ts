@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import type {
   CreateMultipartUploadCommandOutput,
+  DeleteObjectCommandInput,
   HeadObjectCommandOutput,
   PutObjectCommandInput,
 } from '@aws-sdk/client-s3'
@@ -343,16 +344,29 @@ export class Objects {
 
   /**
    * In all its versions: else one that does not stand came to light. Of what takes the name meanwhile none, where there are versions: as
-   * long as the one that was looked at is there, nothing else can stand.
+   * long as the one that was looked at is there, nothing else can stand. Without versions none where the store looks at a condition.
    * @param there what is to go
    * @returns false: it is not there any more
    */
   async remove(key: string, there?: HeadObjectCommandOutput | null): Promise<boolean> {
     const looked = there === undefined ? await this.head(key) : there
     if (looked === null) return false
-    const versions = looked.VersionId === undefined ? [undefined] : await this.#versionsBeside(key, looked.VersionId)
-    for (const VersionId of versions) await this.#delete(key, VersionId, looked.ObjectLockRetainUntilDate)
+    if (looked.VersionId === undefined) return this.#deleteJust(key, looked)
+    const versions = await this.#versionsBeside(key, looked.VersionId)
+    for (const VersionId of versions) await this.#delete(key, { VersionId }, looked.ObjectLockRetainUntilDate)
     return versions.length > 0
+  }
+
+  async #deleteJust(key: string, { ETag }: HeadObjectCommandOutput): Promise<boolean> {
+    try {
+      await this.#delete(key, { IfMatch: ETag || undefined })
+      return true
+    } catch (error) {
+      if (isAbsent(error) || isAnswer(error, 412)) return false
+      if (!isAnswer(error, 501)) throw error
+      await this.#delete(key, {})
+      return true
+    }
   }
 
   /** The newest first, so that the one that stands does so until it goes. None: that one has gone. */
@@ -366,9 +380,13 @@ export class Objects {
     }
   }
 
-  async #delete(key: string, VersionId: string | undefined, lockedUntil: Date | undefined): Promise<void> {
+  async #delete(
+    key: string,
+    which: Pick<DeleteObjectCommandInput, 'VersionId' | 'IfMatch'>,
+    lockedUntil?: Date,
+  ): Promise<void> {
     try {
-      await this.#bucket.send(new s3.DeleteObjectCommand({ Bucket: this.#bucket.name, Key: key, VersionId }))
+      await this.#bucket.send(new s3.DeleteObjectCommand({ Bucket: this.#bucket.name, Key: key, ...which }))
     } catch (cause) {
       if (!isAnswer(cause, 403) || lockedUntil === undefined || lockedUntil.getTime() < Date.now()) throw cause
       const where = `s3://${this.#bucket.name}/${key}`

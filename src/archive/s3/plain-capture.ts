@@ -23,15 +23,15 @@ export const nonceOf = (head: Buffer): string => head.subarray(nonceAt, nonceAt 
 /** A capture that lies in the clear, as far as we see; the store encrypts it. Its head is in its metadata, its report apart. */
 export class PlainCapture implements Kept {
   readonly head: Head
+  readonly file: S3File
   readonly #bucket: Bucket
-  readonly #file: S3File
   readonly #dataKey: OpenedHead['dataKey']
   readonly #reportKey: string
 
   private constructor(bucket: Bucket, file: S3File, { head, dataKey }: OpenedHead, reportKey: string) {
     this.head = head
     this.#bucket = bucket
-    this.#file = file
+    this.file = file
     this.#dataKey = dataKey
     this.#reportKey = reportKey
   }
@@ -73,14 +73,14 @@ export class PlainCapture implements Kept {
     const whole = start === 0 && end === this.head.bytes
     const hash = createHash('sha256')
     for (let at = start; at < end; at += pieceSize) {
-      const piece = await this.#file.read(at, Math.min(pieceSize, end - at))
+      const piece = await this.file.read(at, Math.min(pieceSize, end - at))
       if (whole) hash.update(piece)
       yield piece
     }
     if (!whole || hash.digest('hex') === this.head.sha256) return
     throw new PcapRingError(
       'ERR_PCAP_ARCHIVE_CORRUPT',
-      `s3://${this.#bucket.name}/${this.#file.key} is not what was stored: its digest is another; restore it from a copy`,
+      `s3://${this.#bucket.name}/${this.file.key} is not what was stored: its digest is another; restore it from a copy`,
     )
   }
 
@@ -90,8 +90,8 @@ export class PlainCapture implements Kept {
     const signingDate = new Date()
     const command = new s3.GetObjectCommand({
       Bucket: this.#bucket.name,
-      Key: this.#file.key,
-      VersionId: this.#file.version,
+      Key: this.file.key,
+      VersionId: this.file.version,
       ResponseContentDisposition: `attachment; filename="incident_${id}.${format}"`,
       ResponseContentType: mediaType[format],
       ResponseCacheControl: 'private, no-store',
@@ -105,6 +105,6 @@ export class PlainCapture implements Kept {
   }
 
   close(): Promise<void> {
-    return this.#file.close()
+    return this.file.close()
   }
 }

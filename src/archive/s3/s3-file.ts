@@ -24,8 +24,8 @@ export class S3File implements StoredFile {
   readonly metadata: Record<string, string>
   readonly key: string
   readonly version: string | undefined
+  readonly etag: string | undefined
   readonly #bucket: Bucket
-  readonly #etag: string | undefined
   /** The beginning, which came with the rest of this. */
   readonly #first: Buffer
   #parts: Part[] = []
@@ -38,7 +38,7 @@ export class S3File implements StoredFile {
     this.size = size
     this.metadata = found.Metadata ?? {}
     this.version = found.VersionId
-    this.#etag = found.ETag || undefined
+    this.etag = found.ETag || undefined
     this.#first = first
   }
 
@@ -107,7 +107,7 @@ export class S3File implements StoredFile {
       Bucket: this.#bucket.name,
       Key: this.key,
       VersionId: this.version,
-      IfMatch: this.version === undefined ? this.#etag : undefined,
+      IfMatch: this.version === undefined ? this.etag : undefined,
       Range: `bytes=${start}-${end - 1}`,
     })
     for (let attempt = 1; ; attempt++) {

@@ -5,7 +5,7 @@ import { isName, type KeyRing } from '../keys.js'
 import { checked } from '../pieces.js'
 import { SealedFile, seal } from '../sealed-file.js'
 import { Sealer, sealedSize } from '../stream.js'
-import type { Incoming, Kept, Known, Vault } from '../vault.js'
+import type { Incoming, Known, Vault } from '../vault.js'
 import type { Bucket } from './bucket.js'
 import { askFor, type Encryption, expectEncrypted } from './encryption.js'
 import { retentionTag } from './lifecycle.js'
@@ -132,7 +132,7 @@ export class S3Vault implements Vault {
     }
   }
 
-  async open(id: string, keys: KeyRing): Promise<Kept | null> {
+  async open(id: string, keys: KeyRing): Promise<SealedFile<S3File> | PlainCapture | null> {
     const file = await this.find(id)
     if (file === null) return null
     if (file.metadata[metadata.head] === undefined) return SealedFile.open(file, id, keys, this.location(id))
@@ -152,13 +152,14 @@ export class S3Vault implements Vault {
     }
   }
 
-  async remove(id: string, only: Kept | S3File): Promise<boolean> {
+  async remove(id: string, only: SealedFile<S3File> | PlainCapture | S3File): Promise<boolean> {
+    const { metadata: was, version, etag } = only instanceof S3File ? only : only.file
     const there = await this.#objects.head(this.#key(id))
-    const until = only instanceof S3File ? only.metadata[metadata.retainedUntil] : only.head.retainedUntil
-    // Without versions, and not every store deletes on a condition, another one may still take its place between this and the next request.
-    if (there?.Metadata?.[metadata.retainedUntil] !== until) return false
-    const head = there?.Metadata?.[metadata.head]
+    if (there === null || there.VersionId !== version) return false
+    // The same bytes have one ETag, whoever puts them.
+    if ((there.ETag || undefined) !== etag || there.Metadata?.[metadata.writer] !== was[metadata.writer]) return false
     const removed = await this.#objects.remove(this.#key(id), there)
+    const head = was[metadata.head]
     if (head !== undefined) await this.#objects.remove(`${this.#reports}${id}.${nonceOf(Buffer.from(head, 'base64'))}`)
     return removed
   }
