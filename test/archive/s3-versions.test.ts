@@ -15,7 +15,7 @@ import { test } from 'tap'
 import { Bucket } from '../../src/archive/s3/bucket.js'
 import { S3Archive } from '../../src/archive/s3/index.js'
 import { Objects } from '../../src/archive/s3/objects.js'
-import { bucketOf, clientOf, rgwSkip, startGateway } from '../support/rgw.js'
+import { agedClient, bucketOf, clientOf, refusal, rgwSkip, startGateway } from '../support/rgw.js'
 import { allOf, bytesOf, capturedAs, captureOf, keyOf } from './support.js'
 
 const actor = 'tester'
@@ -49,6 +49,50 @@ test('versions and locks', { skip: rgwSkip }, async (t) => {
       }
       t.match(await archive.audit.verify(), { ok: true })
     }
+  })
+
+  await t.test('a report that cannot be locked: its capture is not stored, and nothing of either stays', async (t) => {
+    const locked = await bucketOf(client, { locked: true })
+    const failing = clientOf(t, gateway)
+    let refusals = 0
+    failing.middlewareStack.add(
+      (next, { commandName }) =>
+        async (args) => {
+          if (commandName !== 'PutObjectRetentionCommand' || ++refusals > 1) return next(args)
+          throw refusal('AccessDenied', 403)
+        },
+      { step: 'initialize' },
+    )
+    const encryption = { kms: gateway.kmsKey }
+    const archive = new S3Archive({ client: failing, bucket: locked, keys: [keyOf()], encryption })
+    const put = () => archive.put(captureOf(t, 'a'))
+    const versions = async () => {
+      const { Versions = [] } = await client.send(new ListObjectVersionsCommand({ Bucket: locked }))
+      return Versions.filter(({ Key }) => !Key?.startsWith('audit/'))
+    }
+    await t.rejects(put(), { code: 'ERR_PCAP_ARCHIVE_UNAVAILABLE', message: /AccessDenied/ })
+    t.strictSame(await versions(), [])
+    await put()
+    t.equal((await versions()).length, 2)
+    for (const { Key, VersionId } of await versions()) {
+      const one = await client.send(new HeadObjectCommand({ Bucket: locked, Key, VersionId }))
+      t.ok(one.ObjectLockRetainUntilDate, `${Key} is locked`)
+    }
+  })
+
+  await t.test('the report of a capture that failed, locked: a sweep leaves it until its lock is over', async (t) => {
+    const locked = await bucketOf(client, { locked: true })
+    const Key = 'reports/a.00'
+    const lock = { ObjectLockMode: 'GOVERNANCE', ChecksumAlgorithm: 'CRC32' } as const
+    const until = new Date(Date.now() + 5_000)
+    const put = new PutObjectCommand({ Bucket: locked, Key, Body: 'x', ...lock, ObjectLockRetainUntilDate: until })
+    await client.send(put)
+    const archive = new S3Archive({ client: agedClient(t, gateway), bucket: locked, keys: [keyOf()] })
+    await archive.sweep()
+    t.ok(await client.send(new HeadObjectCommand({ Bucket: locked, Key })), 'it stays')
+    await new Promise((resolve) => setTimeout(resolve, until.getTime() + 1_000 - Date.now()))
+    await archive.sweep()
+    await t.rejects(client.send(new HeadObjectCommand({ Bucket: locked, Key })), { name: 'NotFound' })
   })
 
   await t.test('a bucket that locks by default locks placeholders, too: they do not stand', async (t) => {

@@ -79,8 +79,14 @@ export class S3Vault implements Vault {
     const described = await this.#described(known)
     const sealer = new Sealer(dataKey)
     const sealed = Buffer.concat([sealer.update(report), sealer.final()])
+    const { ObjectLockMode: mode, ObjectLockRetainUntilDate: until } = described.fields
+    const lockReport = async (): Promise<void> => {
+      if (mode !== undefined) await this.#objects.lock(reportKey, mode, until)
+    }
     const all = async function* (): AsyncGenerator<Uint8Array> {
       yield* checked(known, capture)
+      // As late as can be, since what is locked stays if the rest fails; and no capture is there whose report is not locked.
+      await lockReport()
       await enter()
     }
     let kept = false
@@ -115,8 +121,6 @@ export class S3Vault implements Vault {
         throw error
       }
       kept = true
-      const { ObjectLockMode: mode, ObjectLockRetainUntilDate: until } = described.fields
-      if (mode !== undefined) await this.#objects.lock(reportKey, mode, until)
       return true
     } finally {
       if (!kept) await this.#objects.remove(reportKey).catch(() => {}) // what stays is found by tidy()
@@ -175,7 +179,10 @@ export class S3Vault implements Vault {
       return (await this.#objects.head(this.#key(id))) === null ? key : null
     }
     for await (const key of ahead(this.#objects.list(this.#reports), reportsAtOnce, orphan)) {
-      if (key !== null) await this.#objects.remove(key)
+      if (key === null) continue
+      const there = await this.#objects.head(key)
+      const lockedUntil = there?.ObjectLockRetainUntilDate?.getTime() ?? 0
+      if (lockedUntil <= Date.now()) await this.#objects.remove(key, there)
     }
   }
 }
