@@ -51,6 +51,30 @@ test('versions and locks', { skip: rgwSkip }, async (t) => {
     }
   })
 
+  await t.test('whoever may not ask whether the bucket has it puts nothing', async (t) => {
+    const locked = await bucketOf(client, { locked: true })
+    const options = { bucket: locked, keys: [keyOf()] }
+    for (const [name, status] of [
+      ['AccessDenied', 403],
+      ['InternalError', 500],
+    ] as const) {
+      const failing = clientOf(t, gateway)
+      failing.middlewareStack.add(
+        (next, { commandName }) =>
+          async (args) => {
+            if (commandName === 'GetObjectLockConfigurationCommand') throw refusal(name, status)
+            return next(args)
+          },
+        { step: 'initialize' },
+      )
+      const message = status === 403 ? /allow s3:GetBucketObjectLockConfiguration/ : /InternalError/
+      const put = new S3Archive({ ...options, client: failing }).put(captureOf(t, 'a'))
+      await t.rejects(put, { code: 'ERR_PCAP_ARCHIVE_UNAVAILABLE', message })
+    }
+    const { Versions } = await client.send(new ListObjectVersionsCommand({ Bucket: locked }))
+    t.equal(Versions, undefined, 'nor an entry')
+  })
+
   await t.test('a report that cannot be locked: its capture is not stored, and nothing of either stays', async (t) => {
     const locked = await bucketOf(client, { locked: true })
     const failing = clientOf(t, gateway)

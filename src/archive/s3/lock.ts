@@ -1,5 +1,6 @@
 import type { ObjectLockMode } from '@aws-sdk/client-s3'
 
+import { PcapRingError } from '../../errors.js'
 import { type Bucket, isAbsent, isAnswer } from './bucket.js'
 import { s3 } from './sdk.js'
 
@@ -35,10 +36,16 @@ export class Lock {
       const { ObjectLockConfiguration: found } = await this.#bucket.send(command)
       if (found?.ObjectLockEnabled !== 'Enabled') return null
       return found.Rule?.DefaultRetention?.Mode ?? 'GOVERNANCE'
-    } catch (error) {
-      // It has none, the store knows no such thing, or the credentials may not ask: then nobody relies on it.
-      if (isAbsent(error) || isAnswer(error, 400, 403, 405, 501)) return null
-      throw error
+    } catch (cause) {
+      // It has none, or the store knows no such thing.
+      if (isAbsent(cause) || isAnswer(cause, 400, 405, 501)) return null
+      if (!isAnswer(cause, 'AccessDenied')) throw cause
+      throw new PcapRingError(
+        'ERR_PCAP_ARCHIVE_UNAVAILABLE',
+        `the bucket ${this.#bucket.name} may have an object lock, and the credentials do not allow to ask: what was put would not be locked; ` +
+          'allow s3:GetBucketObjectLockConfiguration',
+        { cause },
+      )
     }
   }
 }
