@@ -201,8 +201,14 @@ test('what only a store has', { skip: rgwSkip }, async (t) => {
         Status: 'Enabled',
         Filter: { And: { Prefix: 'cycle/captures/', Tags: [{ Key: 'pcap-ring-retention-days', Value: '30' }] } },
         Expiration: { Days: 31 },
+        // Not sooner: what stands may be no newest version since it was put.
+        NoncurrentVersionExpiration: { NoncurrentDays: 31 },
       },
-      { Filter: { Prefix: 'cycle/captures/' }, AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 } },
+      {
+        Filter: { Prefix: 'cycle/captures/' },
+        Expiration: { ExpiredObjectDeleteMarker: true },
+        AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 },
+      },
     ])
     const own = await bucketOf(client)
     await client.send(new PutBucketLifecycleConfigurationCommand({ Bucket: own, LifecycleConfiguration }))

@@ -112,8 +112,9 @@ export class S3Archive extends BaseArchive {
 
   /**
    * Lifecycle rules for the bucket, as `PutBucketLifecycleConfiguration` takes them: a second net under `sweep()`, for where no process
-   * runs any more. They remove what this archive's retention is over for, a day later, and the trail does not tell of it. A bucket has
-   * one configuration: add these to it.
+   * runs any more. They remove what this archive's retention is over for, a day later, and the trail does not tell of it. In a bucket with
+   * versions a capture is hidden then, and gone when the retention has passed once more, as what stands there may be no newest version.
+   * Reports of plain captures stay until a `sweep()`. A bucket has one configuration: add these to it.
    */
   lifecycle(): BucketLifecycleConfiguration {
     return lifecycleOf(this.#prefix, this.#retentionMs)
