@@ -181,6 +181,43 @@ test('versions and locks', { skip: rgwSkip }, async (t) => {
     }
   })
 
+  await t.test('whoever may not list versions puts nothing into a bucket that has them', async (t) => {
+    const name = await bucketOf(client)
+    const VersioningConfiguration = { Status: 'Enabled' } as const
+    await client.send(new PutBucketVersioningCommand({ Bucket: name, VersioningConfiguration }))
+    const failing = clientOf(t, gateway)
+    /** Entries are put all the same where it begins so. */
+    let unless = 'none'
+    failing.middlewareStack.add(
+      (next, { commandName }) =>
+        async (args) => {
+          const { Prefix = '' } = args.input as { Prefix?: string }
+          if (commandName !== 'ListObjectVersionsCommand' || Prefix.startsWith(unless)) return next(args)
+          throw refusal('AccessDenied', 403)
+        },
+      { step: 'initialize' },
+    )
+    const options = { bucket: name, keys: [keyOf()] }
+    const archive = new S3Archive({ ...options, client: failing })
+    const message = /allow s3:ListBucketVersions/
+    const refused = { code: 'ERR_PCAP_ARCHIVE_UNAVAILABLE', message }
+    const versions = async () => (await client.send(new ListObjectVersionsCommand({ Bucket: name }))).Versions ?? []
+    await t.rejects(archive.put(captureOf(t, 'a')), refused)
+    t.strictSame(await versions(), [], 'not even an entry')
+    unless = 'audit/'
+    for (const size of [1_000, 9_000_000]) {
+      await t.rejects(archive.put(capturedAs(t, `c${size}`, randomBytes(size))), refused)
+      t.notOk(
+        (await versions()).some(({ Key }) => Key?.startsWith('captures/')),
+        `nothing of ${size} bytes`,
+      )
+    }
+    const stored = await new S3Archive({ ...options, client }).put(captureOf(t, 'a'))
+    unless = 'none'
+    t.strictSame(await allOf(archive.list()), [stored], 'what asks only sees the newest')
+    t.match(await archive.audit.verify(), { ok: true })
+  })
+
   await t.test('in a bucket with versions a sweep takes nothing that was put anew', async (t) => {
     const name = await bucketOf(client)
     const VersioningConfiguration = { Status: 'Enabled' } as const

@@ -13,7 +13,7 @@ import { PcapRingError } from '../../errors.js'
 import { type Bucket, isAbsent, isAnswer } from './bucket.js'
 import { s3, Upload } from './sdk.js'
 import { hasPartSince, uploadsUnder } from './uploads.js'
-import { standing, versionsOf } from './versions.js'
+import { standing, standingBeside, versionsOf } from './versions.js'
 
 /** Under which names we leave word with an object. */
 export const metadata = {
@@ -143,7 +143,7 @@ export class Objects {
       const answer = await upload.done()
       // Without versions the condition has decided.
       if (upload.uploadId === undefined && answer.VersionId === undefined) return answer
-      return await this.#finished(key, writer, content, upload.uploadId)
+      return await this.#finished(key, writer, content, upload.uploadId, answer.VersionId)
     } catch (error) {
       failed(error)
       body.destroy()
@@ -156,8 +156,15 @@ export class Objects {
     }
   }
 
-  async #finished(key: string, writer: string, content: Content, uploadId: string | undefined): Promise<Made | false> {
-    const there = (await this.head(key)) ?? (await this.#headOfStanding(key))
+  /** @param put the version, if the store has told of one */
+  async #finished(
+    key: string,
+    writer: string,
+    content: Content,
+    uploadId: string | undefined,
+    put: string | undefined,
+  ): Promise<Made | false> {
+    const there = (await this.#headBeside(key, put)) ?? (await this.#headOfStanding(key))
     if (there?.Metadata?.[metadata.writer] !== writer) {
       if (there?.VersionId === undefined) throw this.#lost(key)
       await this.#withdraw(key, writer)
@@ -210,7 +217,8 @@ export class Objects {
     const there = await this.head(key).catch(() => null)
     if (there?.Metadata?.[metadata.writer] === writer) {
       // It may be there all the same: the answer was lost, or the SDK asked twice.
-      if (there.Metadata[metadata.upload] === undefined) return this.#finished(key, writer, content, uploadId)
+      const isFinished = there.Metadata[metadata.upload] === undefined
+      if (isFinished) return this.#finished(key, writer, content, uploadId, there.VersionId)
     }
     if (there !== null) await this.#undo(key, writer, there)
     if (failure !== taken && !isAnswer(failure, 409, 412)) throw failure
@@ -233,8 +241,11 @@ export class Objects {
 
   /** What is there may be another one's: of versions just ours go. */
   async #undo(key: string, writer: string, there: HeadObjectCommandOutput): Promise<void> {
-    if (there.VersionId !== undefined) return this.#withdraw(key, writer)
-    if (there.Metadata?.[metadata.writer] === writer) await this.remove(key, there).catch(() => {})
+    if (there.Metadata?.[metadata.writer] === writer) {
+      if (there.VersionId === undefined) await this.remove(key, there).catch(() => {})
+      else await this.#delete(key, { VersionId: there.VersionId }).catch(() => {})
+    }
+    if (there.VersionId !== undefined) await this.#withdraw(key, writer)
   }
 
   #lost(key: string): PcapRingError {
@@ -321,12 +332,20 @@ export class Objects {
   }
 
   /** Of the version that stands. null: there is none. */
-  async head(key: string): Promise<HeadObjectCommandOutput | null> {
+  head(key: string): Promise<HeadObjectCommandOutput | null> {
+    return this.#headOf(key, () => standing(this.#bucket, key))
+  }
+
+  #headBeside(key: string, put: string | undefined): Promise<HeadObjectCommandOutput | null> {
+    return this.#headOf(key, () => standingBeside(this.#bucket, key, put))
+  }
+
+  async #headOf(key: string, stands: () => Promise<string | undefined>): Promise<HeadObjectCommandOutput | null> {
     const what = { Bucket: this.#bucket.name, Key: key }
     try {
       const newest = await this.#bucket.send(new s3.HeadObjectCommand(what))
       if (newest.VersionId === undefined) return newest
-      const VersionId = (await standing(this.#bucket, key)) ?? newest.VersionId
+      const VersionId = (await stands()) ?? newest.VersionId
       if (VersionId === newest.VersionId) return newest
       return await this.#bucket.send(new s3.HeadObjectCommand({ ...what, VersionId }))
     } catch (error) {

@@ -6,7 +6,7 @@ import type { Journal } from '../audit-trail.js'
 import { type Bucket, isAbsent, isAnswer } from './bucket.js'
 import { metadata } from './objects.js'
 import { s3 } from './sdk.js'
-import { standing } from './versions.js'
+import { standing, standingBeside } from './versions.js'
 
 const digits = 15
 const pattern = /^(\d{15})\.jsonl$/
@@ -127,7 +127,7 @@ export class S3Journal implements Journal {
 
   /** Whether no other one was put before, by a store that did not look. A lock may keep what was second. */
   async #stands(Key: string, VersionId: string, writer: string): Promise<boolean> {
-    const first = await standing(this.#bucket, Key)
+    const first = await standingBeside(this.#bucket, Key, VersionId)
     if (first === undefined || first === VersionId) return true
     const second = new s3.DeleteObjectCommand({ Bucket: this.#bucket.name, Key, VersionId })
     await this.#bucket.send(second).catch(() => {})

@@ -1,5 +1,6 @@
 import type { ListObjectVersionsCommandInput, ListObjectVersionsCommandOutput, ObjectVersion } from '@aws-sdk/client-s3'
 
+import { PcapRingError } from '../../errors.js'
 import { type Bucket, isAnswer } from './bucket.js'
 import { s3 } from './sdk.js'
 
@@ -30,12 +31,40 @@ export async function versionsOf(bucket: Bucket, key: string): Promise<ObjectVer
  * puts a version whatever the condition says, as Ceph's gateway 16 does; their writers see that they were second, and withdraw them
  * as far as a lock lets them. undefined: whichever the store gives, as we may not ask.
  */
-export async function standing(bucket: Bucket, key: string): Promise<string | undefined> {
+export async function standing(
+  bucket: Bucket,
+  key: string,
+  unable: readonly number[] = [403, 501],
+): Promise<string | undefined> {
   try {
     const versions = await versionsOf(bucket, key)
     return (versions.findLast(({ Size }) => Size !== 0) ?? versions.at(-1))?.VersionId
   } catch (error) {
-    if (isAnswer(error, 403, 501)) return undefined
+    if (isAnswer(error, ...unable)) return undefined
     throw error
+  }
+}
+
+/**
+ * The one that stands, of an object that was just put as one of several versions. Who may not ask cannot know whether that is their own,
+ * so it is taken away again, as far as a lock lets it.
+ * @param put that version, if the store has told
+ */
+export async function standingBeside(
+  bucket: Bucket,
+  key: string,
+  put: string | undefined,
+): Promise<string | undefined> {
+  try {
+    return await standing(bucket, key, [501])
+  } catch (cause) {
+    if (!isAnswer(cause, 403)) throw cause
+    const own = new s3.DeleteObjectCommand({ Bucket: bucket.name, Key: key, VersionId: put })
+    if (put !== undefined) await bucket.send(own).catch(() => {})
+    throw new PcapRingError(
+      'ERR_PCAP_ARCHIVE_UNAVAILABLE',
+      `s3://${bucket.name}/${key} was put into a bucket with versions, and the credentials do not allow to see which one stands: allow s3:ListBucketVersions`,
+      { cause },
+    )
   }
 }
