@@ -147,6 +147,7 @@ test('faults', { skip: rgwSkip }, async (t) => {
             const { S3Client } = require(`${root}/node_modules/@aws-sdk/client-s3`)
             const { S3Archive } = require(`${root}/lib/archive/s3/index.js`)
             const client = new S3Client({ endpoint, credentials, region: 'us-east-1', forcePathStyle: true })
+            // It may have entered what it was about to store.
             const keys = [{ id: 'k1', secret: Uint8Array.from(secret) }]
             const onProgress = () => process.kill(process.pid, 'SIGKILL')
             await new S3Archive({ client, keys, onProgress, ...options }).put({ file, report })
