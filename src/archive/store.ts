@@ -5,7 +5,7 @@ export interface Store {
    * nothing of it stays. False: there is one already.
    */
   create(id: string, content: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): Promise<boolean>
-  /** null: there is none. What was opened can be read to its end, though it may be removed meanwhile. */
+  /** null: there is none. What was opened can be read to its end, though it may be removed meanwhile: no bucket keeps that promise. */
   open(id: string): Promise<StoredFile | null>
   ids(): AsyncIterable<string>
   /** Just this file, which is open, and not what has taken its place since. False: it was gone already. */

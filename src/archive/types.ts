@@ -77,7 +77,8 @@ export interface Archive extends ArchiveSink {
   list(): AsyncIterable<ArchivedCapture>
   /**
    * The plain capture. Each byte was authenticated before it comes; what is damaged further on is the stream's error.
-   * Read it to its end, or destroy it: it holds a descriptor until then.
+   * Read it to its end, or destroy it: it holds a descriptor until then. If the capture is removed meanwhile, a directory's is read to its
+   * end all the same; a bucket's ends in `ERR_PCAP_ARCHIVE_NOT_FOUND`.
    * @param options.range of bytes, both ends included
    * @throws {PcapRingError} `ERR_PCAP_ARCHIVE_NOT_FOUND`, `_EXPIRED`, `_CORRUPT`, `_KEY`
    */

@@ -40,7 +40,10 @@ export interface Found {
 export interface Vault {
   /** False: there is one of this id already. What fails leaves nothing. */
   create(incoming: Incoming, signal: AbortSignal | undefined): Promise<boolean>
-  /** null: there is none. Whoever opens it has to close it. */
+  /**
+   * null: there is none. Whoever opens it has to close it. If it is removed meanwhile, what is read from a directory goes on to its end,
+   * and from a bucket ends in `ERR_PCAP_ARCHIVE_NOT_FOUND`.
+   */
   open(id: string, keys: KeyRing): Promise<Kept | null>
   /** One that may be damaged. null: there is none. Whoever finds it has to close it. */
   find(id: string): Promise<Found | null>
