@@ -137,7 +137,10 @@ export async function removeJust(
   }
   const right = isIt(await lstat(second, { bigint: true }))
   if (right) await unlink(path)
-  await unlink(second)
+  // Once it has this name alone it looks like what a writer left, and whoever clears that away may have been quicker.
+  await unlink(second).catch((error) => {
+    if (!isErrno(error, 'ENOENT')) throw error
+  })
   if (right) await syncDirectory(dirname(path))
   return right ? 'removed' : 'another'
 }

@@ -1,7 +1,8 @@
 // What removes beside what puts: in several processes, and in the moments that these seldom meet.
 
 import { randomBytes } from 'node:crypto'
-import { readdirSync } from 'node:fs'
+import { readdirSync, utimesSync } from 'node:fs'
+import fs from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'tap'
 
@@ -32,7 +33,7 @@ const ids = ['s0', 's1', 'r0', 'r1']
 /** Puts, sweeps all away, removes what begins with r, reads; and tells what came of it: ids and digests. */
 const atWork = async ({ require }: HostApi<unknown>, { directory, secret, own, rounds }: Job): Promise<Told> => {
   const { createHash, randomBytes } = require('node:crypto') as typeof import('node:crypto')
-  const { writeFileSync } = require('node:fs') as typeof import('node:fs')
+  const { utimesSync, writeFileSync } = require('node:fs') as typeof import('node:fs')
   const { LocalArchive } = require(`${process.env.PCAP_RING_ROOT}/lib/archive/index.js`)
   const archive = new LocalArchive({ directory, keys: [{ id: 'k1', secret: Uint8Array.from(secret) }] })
   const told: Told = { put: [], swept: [], removed: [], wrong: [] }
@@ -50,8 +51,14 @@ const atWork = async ({ require }: HostApi<unknown>, { directory, secret, own, r
     writeFileSync(file, bytes)
     const sha256 = createHash('sha256').update(bytes).digest('hex')
     const report = { version: 1, id, format: 'pcap', file, bytes: bytes.length, sha256 }
-    await archive.put({ file, report })
+    const { location } = await archive.put({ file, report })
     told.put.push(`${id} ${sha256}`)
+    // As old as what is swept.
+    try {
+      utimesSync(location, 0, 0)
+    } catch {
+      // It is gone again.
+    }
   }
   const sweep = async () => {
     for (const { id, sha256 } of await archive.sweep(new Date(Date.now() + 30 * 86_400_000))) {
@@ -134,4 +141,28 @@ test('remove() takes what it found, and not what was put since', async (t) => {
   t.ok((await bytesOf(await archive.open('a', { actor }))).equals(later.bytes))
   const deeds = (await allOf(archive.audit.entries())).map(({ action }) => action)
   t.strictSame(deeds, ['key', 'put', 'remove', 'sweep', 'put', 'download'])
+})
+
+test('a capture that is old, and that another process clears away while it is removed', async (t) => {
+  const directory = join(scratch(t), 'archive')
+  const options = { directory, keys: [keyOf()] }
+  const archive = new LocalArchive(options)
+  const { location } = await archive.put(capturedAs(t, 'a', randomBytes(1_000)))
+  utimesSync(location, 0, 0)
+  const unlink = fs.unlink
+  t.teardown(() => {
+    fs.unlink = unlink
+  })
+  let tidied = false
+  fs.unlink = async (path) => {
+    await unlink(path)
+    if (path !== location) return
+    fs.unlink = unlink
+    await new LocalStore(directory).tidy()
+    tidied = readdirSync(directory).every((name) => !name.endsWith('.tmp'))
+  }
+  t.match(await archive.sweep(new Date(Date.now() + 30 * 86_400_000)), [{ id: 'a' }])
+  t.ok(tidied, 'they met')
+  t.match((await allOf(archive.audit.entries())).slice(-1), [{ action: 'sweep', outcome: 'ok', capture: 'a' }])
+  t.strictSame(readdirSync(directory), ['audit'])
 })
