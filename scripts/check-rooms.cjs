@@ -29,7 +29,7 @@ const sourceRules = {
   formats: ['errors.ts', 'time.ts', 'types.ts'],
   archive: ['errors.ts', 'options.ts', 'time.ts', 'types.ts'],
   'archive/s3': ['archive', 'errors.ts', 'options.ts', 'time.ts', 'types.ts'],
-  detect: ['errors.ts', 'incident.ts', 'options.ts', 'pcap-ring.ts', 'time.ts', 'types.ts'],
+  detect: ['errors.ts', 'incident.ts', 'lock-step.ts', 'options.ts', 'pcap-ring.ts', 'time.ts', 'types.ts'],
   report: ['errors.ts', 'figures.ts', 'formats', 'time.ts', 'types.ts'],
   cli: ['.', 'formats', 'archive', 'archive/s3', 'detect', 'report'],
 }

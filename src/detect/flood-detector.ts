@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events'
 
 import { invalidArgType, invalidArgValue, PcapRingError } from '../errors.js'
 import type { Incident } from '../incident.js'
+import { surface } from '../lock-step.js'
 import { judgeObject, judgeSignal } from '../options.js'
 import type { PcapRing } from '../pcap-ring.js'
 import { formatTime, parseTime } from '../time.js'
@@ -176,7 +177,12 @@ export class FloodDetector extends EventEmitter<FloodDetectorEvents> {
       const tell = (): void => {
         if (!over.delete(tell)) return
         letGo()
-        this.#tellClear(attack, followed.report)
+        // What a listener throws is the host's: the ring's other listeners hear of its close all the same.
+        try {
+          this.#tellClear(attack, followed.report)
+        } catch (error) {
+          surface(error)
+        }
       }
       over.add(tell)
       void Promise.resolve(followed.incident?.resolve()).then(tell, tell)

@@ -1,12 +1,15 @@
 // A detector over a ring: an attack is an incident.
 
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'tap'
 
 import { FloodDetector } from '../../src/detect/index.js'
 import type { Attack, Incident, IncidentReport } from '../../src/index.js'
 import { defaultStart, udpPackets } from '../support/generate.js'
-import { recordingOf, replay, ringOf } from '../support/replay.js'
+import { runHost } from '../support/host.js'
+import { recordingOf, replay, ringOf, scratch } from '../support/replay.js'
 
 const calm = { pps: 100, count: 300 }
 const flood = { pps: 20_000, count: 40_000, start: defaultStart + 3_000, firstSequence: 300 }
@@ -77,6 +80,41 @@ test('closed amid an attack, or while its end is recorded: whoever hears of the 
     t.strictSame(events, ['resolve', 'clear', 'close'], moment)
     t.match(await clears, [{ vector: 'udp-flood' }, { error: null }])
     t.equal(ring.listenerCount('close'), 1, 'its own listener is gone')
+  }
+})
+
+test('a clear listener that throws: an uncaught exception, and whoever listens to the close hears of it', async (t) => {
+  for (const moment of ['close', 'end'] as const) {
+    const directory = scratch(t)
+    const recording = join(directory, 'x.pcap')
+    writeFileSync(recording, withoutEnd)
+    const { status, stdout, stderr } = await runHost(
+      t,
+      {},
+      async ({ PcapRing, once, require }, { file, directory, moment }) => {
+        const { FloodDetector } = require(`${process.env.PCAP_RING_ROOT}/lib/detect/index.js`)
+        const uncaught: string[] = []
+        process.on('uncaughtException', ({ message }, origin) => void uncaught.push(`${origin}: ${message}`))
+        const ring = new PcapRing({ file, directory })
+        let closes = 0
+        ring.on('close', () => void closes++)
+        const detector = new FloodDetector()
+        detector.on('clear', () => {
+          throw new Error('clear')
+        })
+        detector.watch(ring)
+        const over = once(ring, moment)
+        if (moment === 'close') detector.once('attack', () => void ring.close())
+        await ring.start()
+        await over
+        if (moment === 'end') await ring.close()
+        while (uncaught.length === 0) await new Promise((resolve) => setImmediate(resolve))
+        process.stdout.write(JSON.stringify({ uncaught, closes }))
+      },
+      { file: recording, directory, moment },
+    ).ended
+    t.equal(status, 0, stderr)
+    t.strictSame(JSON.parse(stdout), { uncaught: ['uncaughtException: clear'], closes: 1 }, moment)
   }
 })
 
