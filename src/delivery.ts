@@ -1,4 +1,4 @@
-import { constants } from 'node:fs'
+import { constants, readlinkSync, type Stats } from 'node:fs'
 import { link, lstat, open, readdir, readFile, unlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -16,13 +16,16 @@ export const waits = {
   longestBackOffMs: 60_000,
   /** What is not delivered so long after the ring was closed waits for the next start. */
   graceMs: 30_000,
+  /**
+   * A marker without any other file is one of an incident that is just being opened, or (from then on) of one that never was; and
+   * a claim so old one of a process that died in it.
+   */
+  orphanedAfterMs: 60_000,
 }
-/** A marker without any other file is one of an incident that is just being opened, or (from then on) of one that never was. */
-const orphanedAfterMs = 60_000
 
 const prefix = 'incident_'
 const marker = '.undelivered'
-/** A second name of a marker, which one process at a time can give it: that one may write there who has the incident in hand. */
+/** A second name of a marker, which one thread at a time can give it: that one may write there who has the incident in hand. */
 const claim = `${marker}.claim`
 const unfinished = ['.json', '.json.part', '.json.new', '.pcap.part', '.pcapng.part']
 /** What no further try changes. */
@@ -33,24 +36,42 @@ export interface DeliveryHooks {
   warn(error: PcapRingError): void
 }
 
-/** What this process has in hand, whichever ring it is: `directory/id`, and when that one is done with it. */
+/** What this thread has in hand, whichever ring it is: `directory/id`, and when that one is done with it. */
 const inHand = new Map<string, Promise<void>>()
 
 const isErrno = (error: unknown, code: string): boolean => (error as NodeJS.ErrnoException | null)?.code === code
 
 const textOf = (path: string): Promise<string> => readFile(path, 'latin1').catch(() => '')
 
-/** A process, told from all others with its number: Linux's boot, and when it was started (proc(5), stat, field 22). */
-async function nameOf(pid: number): Promise<string> {
-  const [boot, stat] = await Promise.all([textOf('/proc/sys/kernel/random/boot_id'), textOf(`/proc/${pid}/stat`)])
-  return `${boot.trim()} ${pid} ${stat.replace(/^.*\) /s, '').split(' ')[19] ?? ''}`
+/** The thread that this runs in, as a worker has its own `inHand`: Linux's number, the process's own on its main thread. */
+function ownThread(): number {
+  try {
+    return Number(basename(readlinkSync('/proc/thread-self')))
+  } catch {
+    return process.pid
+  }
 }
 
-/** Whether the process that a marker names is alive, and another one. */
-async function isOthers(owner: string): Promise<boolean> {
-  const pid = Number(owner.split(' ')[1])
-  return pid > 0 && pid !== process.pid && owner === (await nameOf(pid))
+const thread = ownThread()
+
+/** A thread, told from all others with its number: Linux's boot, and when it was started (proc(5), stat, field 22). */
+async function nameOf(thread: number): Promise<string> {
+  const [boot, stat] = await Promise.all([textOf('/proc/sys/kernel/random/boot_id'), textOf(`/proc/${thread}/stat`)])
+  return `${boot.trim()} ${thread} ${stat.replace(/^.*\) /s, '').split(' ')[19] ?? ''}`
 }
+
+/** Whether the thread that a marker names is alive, and another one. */
+async function isOthers(owner: string): Promise<boolean> {
+  const other = Number(owner.split(' ')[1])
+  return other > 0 && other !== thread && owner === (await nameOf(other))
+}
+
+/** null: it is not there. */
+const statsOf = (path: string): Promise<Stats | null> =>
+  lstat(path).catch((error) => {
+    if (isErrno(error, 'ENOENT')) return null
+    throw error
+  })
 
 /** What is there already. */
 async function rewrite(path: string, text: string): Promise<void> {
@@ -68,7 +89,7 @@ function isCapture(value: unknown): value is ArchivedCapture {
 
 /**
  * Hands finished incidents to the archive. From its freeze on a file beside an incident, `incident_<id>.undelivered`, says that the
- * archive does not have it, and which process sees to that: so it is known after a crash, and `keep` leaves it alone.
+ * archive does not have it, and which thread sees to that: so it is known after a crash, and `keep` leaves it alone.
  */
 export class Delivery {
   readonly #sink: ArchiveSink
@@ -78,6 +99,8 @@ export class Delivery {
   readonly #expected = new Map<string, { marked: Promise<boolean>; release(): void }>()
   readonly #ending = new AbortController()
   #grace: NodeJS.Timeout | null = null
+  /** To look once more at what was in another's hand. */
+  readonly #again = new Set<NodeJS.Timeout>()
   #closed = false
   #running = 0
   /** Deliveries, and looking for what an earlier process left. */
@@ -136,6 +159,8 @@ export class Delivery {
     // What was not finished leaves its marker, as it leaves its parts.
     for (const { release } of this.#expected.values()) release()
     this.#expected.clear()
+    for (const timer of this.#again) clearTimeout(timer)
+    this.#again.clear()
     if (this.#open > 0) this.#grace ??= setTimeout(() => this.#ending.abort(), waits.graceMs)
   }
 
@@ -170,7 +195,7 @@ export class Delivery {
   async #mark(id: string): Promise<boolean> {
     try {
       const file = await open(this.#path(id, marker), 'wx', 0o600)
-      await file.writeFile(await nameOf(process.pid)).finally(() => file.close())
+      await file.writeFile(await nameOf(thread)).finally(() => file.close())
       return true
     } catch (error) {
       // An incident of this id waits already: this one will find that its file exists.
@@ -205,23 +230,41 @@ export class Delivery {
   }
 
   async #resumeInHand(id: string): Promise<void> {
-    await this.#dropStaleClaim(id)
-    const found = await this.#ownFile(this.#path(id, marker))
+    const found = await this.#unclaimed(id)
     if (found === null || (await isOthers(await textOf(this.#path(id, marker))))) return
+    const others = await Promise.all(unfinished.map((end) => statsOf(this.#path(id, end))))
     const json = this.#path(id, '.json')
-    if ((await this.#ownFile(json)) !== null) {
-      const report = JSON.parse(await readFile(json, 'utf8')) as IncidentReport
-      if (report.id !== id || report.file === null) return
-      // The directory may have been moved since.
-      const file = join(this.#directory, basename(report.file))
-      if ((await this.#ownFile(file)) !== null && (await this.#claim(id))) await this.#deliver(report, file)
+    const foundJson = await statsOf(json)
+    if (foundJson === null) {
+      const alone = others.every((other) => other === null)
+      if (alone && Date.now() - found.mtimeMs > waits.orphanedAfterMs) await this.#unmark(id)
       return
     }
-    const others = await Promise.all(unfinished.map((end) => lstat(this.#path(id, end)).catch(() => null)))
-    if (others.every((other) => other === null) && Date.now() - found.mtimeMs > orphanedAfterMs) await this.#unmark(id)
+    if (!this.#isOwn(id, json, foundJson)) return
+    const report = JSON.parse(await readFile(json, 'utf8')) as IncidentReport
+    if (report.id !== id || report.file === null) return
+    // The directory may have been moved since.
+    const file = join(this.#directory, basename(report.file))
+    const foundFile = await statsOf(file)
+    if (foundFile === null) {
+      const unnamed = unfinished.some((end, i) => end.endsWith('.part') && others[i] !== null)
+      if (!unnamed) await this.#unmark(id)
+    } else if (this.#isOwn(id, file, foundFile) && (await this.#claim(id))) {
+      await this.#deliver(report, file)
+    }
   }
 
-  /** Of several processes that start at once one delivers it. */
+  /** Who has it in hand now may die over it; and who died in it is not told from that one yet. */
+  #lookAgain(id: string): void {
+    if (this.#closed) return
+    const timer = setTimeout(() => {
+      this.#again.delete(timer)
+      void this.#work(() => this.#resume(id))
+    }, waits.orphanedAfterMs).unref()
+    this.#again.add(timer)
+  }
+
+  /** Of several that start at once one delivers it. */
   async #claim(id: string): Promise<boolean> {
     const path = this.#path(id, marker)
     try {
@@ -232,24 +275,60 @@ export class Delivery {
     }
     try {
       if (await isOthers(await textOf(path))) return false
-      await rewrite(path, await nameOf(process.pid))
+      await rewrite(path, await nameOf(thread))
       return true
+    } catch (error) {
+      // Who had it has delivered it since.
+      if (isErrno(error, 'ENOENT')) return false
+      throw error
     } finally {
-      await unlink(this.#path(id, claim))
+      await this.#dropClaim(id)
     }
   }
 
-  /** Of a process that died within a moment. */
-  async #dropStaleClaim(id: string): Promise<void> {
-    const path = this.#path(id, claim)
-    const left = await lstat(path).catch(() => null)
-    if (left !== null && Date.now() - left.ctimeMs > orphanedAfterMs) await unlink(path)
+  /** Whether somebody is at it. What one left that died within that moment is removed. */
+  async #isClaimed(id: string): Promise<boolean> {
+    const left = await statsOf(this.#path(id, claim))
+    if (left === null) return false
+    if (Date.now() - left.ctimeMs <= waits.orphanedAfterMs) return true
+    await this.#dropClaim(id)
+    return false
   }
 
-  /** What others may have put there is not archived as evidence. null: it is not there, or not this user's own. */
-  async #ownFile(path: string): Promise<{ mtimeMs: number } | null> {
-    const found = await lstat(path).catch(() => null)
-    return found?.isFile() && found.uid === process.geteuid?.() && found.nlink === 1 ? found : null
+  async #dropClaim(id: string): Promise<void> {
+    await unlink(this.#path(id, claim)).catch((error) => {
+      if (!isErrno(error, 'ENOENT')) throw error
+    })
+  }
+
+  /** A marker that nobody takes in hand right now. null: somebody does, or it is gone, or somebody else's. */
+  async #unclaimed(id: string): Promise<Stats | null> {
+    const path = this.#path(id, marker)
+    let found: Stats | null = null
+    for (let looks = 0; looks < 3; ++looks) {
+      if (await this.#isClaimed(id)) {
+        this.#lookAgain(id)
+        return null
+      }
+      found = await statsOf(path)
+      if (found === null) return null
+      // A second name that is no claim may have been one, which has just ended.
+      if (found.nlink === 1) break
+    }
+    return found && this.#isOwn(id, path, found) ? found : null
+  }
+
+  /** What others may have put there is not archived as evidence, but told of. */
+  #isOwn(id: string, path: string, found: Stats): boolean {
+    const own = process.geteuid?.()
+    let why = ''
+    if (!found.isFile()) why = 'is no file'
+    else if (found.uid !== own) why = `belongs to user ${found.uid}, and this is user ${own}`
+    else if (found.nlink > 1) why = `has ${found.nlink} names`
+    if (why === '') return true
+    const remedy = `see who put it there, then archive it by hand or remove ${this.#path(id, marker)}`
+    this.#hooks.warn(failure(`incident ${id} is not archived: ${path} ${why}`, new Error(remedy)))
+    return false
   }
 
   async #deliver(report: IncidentReport, file: string): Promise<void> {

@@ -1,6 +1,7 @@
 // What is finished is handed over to `archive`, however often that takes.
 
-import { existsSync, linkSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { chownSync, existsSync, linkSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import fs from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { type Test, test } from 'tap'
 
@@ -274,27 +275,50 @@ test('a sink that fulfils with nothing has failed', async (t) => {
   t.strictSame(undelivered(directory), ['incident_a.undelivered'])
 })
 
-test('a marker that a living process holds, or files that are not ours alone, are left alone', async (t) => {
+test('a marker that a living process holds, or files that are not ours alone, are left alone; the latter are told of', async (t) => {
   const directory = scratch(t)
   const first = ringOf(t, { file, directory })
   await replay(first)
-  for (const id of ['held', 'linked', 'left']) await first.freeze({ id }).resolve()
+  for (const id of ['held', 'linked', 'left', 'marked', 'gone', 'foreign']) await first.freeze({ id }).resolve()
   await first.close()
   const stat = readFileSync(`/proc/${process.ppid}/stat`, 'latin1')
   const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
   const since = stat.replace(/^.*\) /s, '').split(' ')[19]
   writeFileSync(join(directory, 'incident_held.undelivered'), `${boot} ${process.ppid} ${since}`)
   writeFileSync(join(directory, 'incident_left.undelivered'), `${boot} ${process.ppid} 1`)
-  writeFileSync(join(directory, 'incident_linked.undelivered'), '')
+  for (const id of ['linked', 'marked', 'gone', 'foreign'])
+    writeFileSync(join(directory, `incident_${id}.undelivered`), '')
   linkSync(join(directory, 'incident_linked.pcap'), join(directory, 'second-name'))
+  linkSync(join(directory, 'incident_marked.undelivered'), join(directory, 'third-name'))
+  rmSync(join(directory, 'incident_gone.pcap'))
+  const root = process.geteuid?.() === 0
+  if (root) chownSync(join(directory, 'incident_foreign.undelivered'), 65_534, 65_534)
   const { sink, calls } = sinkOf(() => {})
   const next = ringOf(t, { file, directory, archive: sink })
-  const delivered = archived(next)
-  await replay(next)
-  t.equal((await delivered)[0]?.[0].id, 'left', 'its process is gone')
+  const delivered = archived(next, root ? 1 : 2)
+  const { warnings } = await replay(next)
+  const ids = (await delivered).map(([{ id }]) => id).sort()
+  const kept = root ? ['foreign', 'linked', 'marked'] : ['linked', 'marked']
+  await until(
+    t,
+    'each is judged',
+    () => warnings.length >= kept.length && undelivered(directory).length === kept.length + 1,
+  )
   await next.close()
-  t.strictSame(calls, ['left'])
-  t.strictSame(undelivered(directory).sort(), ['incident_held.undelivered', 'incident_linked.undelivered'])
+  t.strictSame(ids, root ? ['left'] : ['foreign', 'left'], 'its process is gone')
+  t.strictSame(calls.sort(), ids)
+  t.strictSame(
+    undelivered(directory).sort(),
+    [...kept, 'held'].sort().map((id) => `incident_${id}.undelivered`),
+    'what has no capture any more is over',
+  )
+  const told = warnings.map(({ message }) => message).sort()
+  t.equal(told.length, kept.length)
+  t.match(told, [
+    ...(root ? [/foreign is not archived: .*foreign\.undelivered belongs to user 65534.*remove/] : []),
+    /linked is not archived: .*linked\.pcap has 2 names.*remove/,
+    /marked is not archived: .*marked\.undelivered has 2 names.*remove/,
+  ])
 })
 
 test('of several processes that start at once one delivers each', async (t) => {
@@ -334,6 +358,47 @@ test('of several processes that start at once one delivers each', async (t) => {
   t.strictSame(calls.sort(), ids)
 })
 
+test('of several workers of one process, too', async (t) => {
+  const directory = scratch(t)
+  const recording = join(directory, 'x.pcap')
+  writeFileSync(recording, file)
+  const first = ringOf(t, { file, directory })
+  await replay(first)
+  const ids = Array.from({ length: 10 }, (_, i) => `i${i}`)
+  for (const id of ids) await first.freeze({ id }).resolve()
+  await first.close()
+  for (const id of ids) writeFileSync(join(directory, `incident_${id}.undelivered`), '')
+  const host = await startHost(t)
+  const calls = await host.call<unknown, string[], object>(
+    async ({ once, require }, workerData) => {
+      const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads')
+      const inWorker = `
+        const { existsSync } = require('node:fs')
+        const { setTimeout: sleep } = require('node:timers/promises')
+        const { parentPort, workerData: { file, directory } } = require('node:worker_threads')
+        const { PcapRing } = require(process.env.PCAP_RING_ROOT + '/lib/index.js')
+        const calls = []
+        const put = async ({ file, report: { id } }) => {
+          calls.push(id)
+          await sleep(100)
+          return { id, location: file }
+        }
+        const all = async () => {
+          const ring = new PcapRing({ file, directory, archive: { put } })
+          await ring.start()
+          for (let i = 0; i < 10; i++) while (existsSync(directory + '/incident_i' + i + '.undelivered')) await sleep(10)
+          await ring.close()
+          parentPort.postMessage(calls)
+        }
+        all()`
+      const workers = [1, 2, 3, 4].map(() => new Worker(inWorker, { eval: true, workerData }))
+      return (await Promise.all(workers.map((worker) => once(worker, 'message')))).flat(2) as string[]
+    },
+    { file: recording, directory },
+  )
+  t.strictSame(calls.sort(), ids)
+})
+
 test('one that died while it took an incident in hand: a minute later another does', async (t) => {
   const directory = scratch(t)
   const first = ringOf(t, { file, directory })
@@ -345,9 +410,10 @@ test('one that died while it took an incident in hand: a minute later another do
   linkSync(path, `${path}.claim`)
   const { sink, calls } = sinkOf(() => {})
   const early = ringOf(t, { file, directory, archive: sink })
-  await replay(early)
+  const { warnings } = await replay(early)
   await early.close()
   t.strictSame(calls, [])
+  t.strictSame(warnings, [])
   const real = Date.now
   t.teardown(() => {
     Date.now = real
@@ -358,6 +424,54 @@ test('one that died while it took an incident in hand: a minute later another do
   await replay(next)
   t.equal((await delivered)[0]?.[0].id, 'a')
   t.notOk(existsSync(`${path}.claim`))
+})
+
+test('and the same ring, if it is there so long', async (t) => {
+  waiting(t, { orphanedAfterMs: 1_000 })
+  const directory = scratch(t)
+  const first = ringOf(t, { file, directory })
+  await replay(first)
+  await first.freeze({ id: 'a' }).resolve()
+  await first.close()
+  const path = join(directory, 'incident_a.undelivered')
+  writeFileSync(path, '')
+  const { sink } = sinkOf(() => {})
+  const ring = ringOf(t, { file, directory, archive: sink })
+  const delivered = archived(ring)
+  linkSync(path, `${path}.claim`)
+  const { warnings } = await replay(ring)
+  t.equal((await delivered)[0]?.[0].id, 'a')
+  t.strictSame(undelivered(directory), [])
+  t.notOk(existsSync(`${path}.claim`))
+  t.strictSame(warnings, [])
+})
+
+test('delivered by another while it is taken in hand: that is the end of it', async (t) => {
+  const directory = scratch(t)
+  const first = ringOf(t, { file, directory })
+  await replay(first)
+  await first.freeze({ id: 'a' }).resolve()
+  await first.close()
+  const path = join(directory, 'incident_a.undelivered')
+  writeFileSync(path, '')
+  const link = fs.link
+  t.teardown(() => {
+    fs.link = link
+  })
+  let met = false
+  fs.link = async (from, to) => {
+    await link(from, to)
+    if (from !== path) return
+    rmSync(path)
+    met = true
+  }
+  const { sink, calls } = sinkOf(() => {})
+  const ring = ringOf(t, { file, directory, archive: sink })
+  const { warnings } = await replay(ring)
+  await until(t, 'they met', () => met && !existsSync(`${path}.claim`))
+  await ring.close()
+  t.strictSame(calls, [])
+  t.strictSame(warnings, [])
 })
 
 test('an incident without a file leaves nothing behind; one whose id is taken does not touch the other', async (t) => {
