@@ -1,7 +1,6 @@
 // The trail: one chain, whoever writes it, and each edit of it found.
 
 import {
-  cpSync,
   existsSync,
   readdirSync,
   readFileSync,
@@ -9,7 +8,6 @@ import {
   rmSync,
   symlinkSync,
   unlinkSync,
-  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -17,15 +15,9 @@ import { type Test, test } from 'tap'
 
 import { LocalArchive } from '../../src/archive/index.js'
 import { random, seed } from '../support/random.js'
-import { allOf, captureOf, keyOf, scratch } from './support.js'
+import { allOf, batchesOf, captureOf, keyOf, minutesAgo, scratch, trailOf, unfinishedEntry } from './support.js'
 
 const actor = 'tester'
-
-const trailOf = (directory: string): string => join(directory, 'audit')
-const batchesOf = (directory: string): string[] =>
-  readdirSync(trailOf(directory))
-    .filter((name) => name.endsWith('.jsonl'))
-    .sort()
 
 /** An archive whose trail has some entries, in several batches. */
 async function used(t: Test, keys = [keyOf()]) {
@@ -205,21 +197,6 @@ test('with a key that does not fit every call rejects, and nothing is entered', 
   t.strictSame(batchesOf(directory), before)
   t.notOk(existsSync(join(directory, 'z.sealed')))
 })
-
-/** An entry as its process would have made it, had it not died before it got its name. */
-async function unfinishedEntry(t: Test, directory: string, keys: ReturnType<typeof keyOf>[]): Promise<string> {
-  const copy = join(scratch(t), 'copy')
-  cpSync(directory, copy, { recursive: true })
-  const before = batchesOf(copy)
-  await new LocalArchive({ directory: copy, keys, baseUrl: 'http://localhost/c' }).sign('a', { actor: 'dying' })
-  const [made] = batchesOf(copy).filter((name) => !before.includes(name)) as [string]
-  return readFileSync(join(trailOf(copy), made), 'utf8')
-}
-
-const minutesAgo = (path: string): void => {
-  const time = Date.now() / 1_000 - 120
-  utimesSync(path, time, time)
-}
 
 test('an entry that its process died over stands in the trail as failed', async (t) => {
   const { directory, keys } = await used(t)

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -103,6 +103,32 @@ export async function allOf<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = []
   for await (const item of items) all.push(item)
   return all
+}
+
+export const trailOf = (directory: string): string => join(directory, 'audit')
+
+export const batchesOf = (directory: string): string[] =>
+  readdirSync(trailOf(directory))
+    .filter((name) => name.endsWith('.jsonl'))
+    .sort()
+
+/** An entry as its process would have made it, had it not died before it got its name. */
+export async function unfinishedEntry(
+  t: Teardown,
+  directory: string,
+  keys: ReturnType<typeof keyOf>[],
+): Promise<string> {
+  const copy = join(scratch(t), 'copy')
+  cpSync(directory, copy, { recursive: true })
+  const before = batchesOf(copy)
+  await new LocalArchive({ directory: copy, keys, baseUrl: 'http://localhost/c' }).sign('a', { actor: 'dying' })
+  const [made] = batchesOf(copy).filter((name) => !before.includes(name)) as [string]
+  return readFileSync(join(trailOf(copy), made), 'utf8')
+}
+
+export const minutesAgo = (path: string): void => {
+  const time = Date.now() / 1_000 - 120
+  utimesSync(path, time, time)
 }
 
 /** A server on loopback that nobody answers for yet; it ends with the test. */
