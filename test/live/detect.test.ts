@@ -8,12 +8,18 @@ import { median } from '../../bench/statistics.js'
 import type { Attack, IncidentReport, PcapRing } from '../../src/index.js'
 import { Host, type HostApi } from '../support/host.js'
 import { makePair, noNamespaces } from '../support/netns.js'
+import { random, seed } from '../support/random.js'
 import { scratch } from '../support/replay.js'
 import { noSender, send } from '../support/sender.js'
 import { SentLog } from '../support/sent.js'
 
 const skip = noNamespaces || noSender
 const full = process.env.PCAP_RING_FULL === '1'
+/** The contract's second; where a machine that is busy with other things judges every change, with threefold slack. */
+const mostMs = full ? 1_000 : 3_000
+/** Behind the flood's last packet; it is over a second after it, and found or not long before. */
+const missedAfterMs = 10_000
+const next = random(91)
 
 interface Seen {
   attack: Attack
@@ -96,43 +102,51 @@ function whyNot(sent: Sent, calm: number): string | null {
   return null
 }
 
-async function flooded(t: Test, { calm: pps, flood, ...options }: Case): Promise<Seen & { sent: Sent }> {
+/** `seen` null: a flood that was not found, or did not end. */
+async function flooded(t: Test, { calm: pps, flood, ...options }: Case): Promise<{ seen: Seen | null; sent: Sent }> {
   const { here, there } = makePair(t)
   const directory = scratch(t)
   const host = await Host.start(t, { netns: here.name })
-  const at = Date.now() + 2_000 + Math.round(Math.random() * 250)
+  const at = Date.now() + 2_000 + Math.round(next() * 250)
   const started = { ...options, device: here.device, directory, floodAt: at }
   await host.call<State, void, object>(watching as never, started)
   const [calmLog, floodLog] = [join(directory, 'calm'), join(directory, 'flood')]
   const calm = send(t, there, { count: 8 * pps, pps, log: calmLog })
   await send(t, there, { ...flood, stream: 1, at, log: floodLog }).sent
-  const seen = await host.call<State, Seen>(({ state }) => state.seen)
+  const seen = await host.call<State, Seen | null, number>(({ state }, missedAfterMs) => {
+    const missed = new Promise<null>((resolve) => setTimeout(() => resolve(null), missedAfterMs))
+    return Promise.race([state.seen, missed])
+  }, missedAfterMs)
   await calm.stop()
   await host.exit()
-  return { ...seen, sent: { calm: new SentLog(calmLog), flood: new SentLog(floodLog) } }
+  return { seen, sent: { calm: new SentLog(calmLog), flood: new SentLog(floodLog) } }
 }
 
 for (const [name, one] of cases) {
   test(`a flood: ${name}`, { skip }, async (t) => {
     const runs = full ? 20 : one.cpuBudget === undefined ? 2 : 1
     const delays: number[] = []
+    t.comment(`PCAP_RING_SEED=${seed}`)
     for (let run = 1; run <= runs; run++) {
-      let seen = await flooded(t, one)
-      let why = whyNot(seen.sent, one.calm)
+      let { seen, sent } = await flooded(t, one)
+      let why = whyNot(sent, one.calm)
       for (let tries = 1; tries < 10 && why !== null; ++tries) {
         t.comment(`run ${run}: ${why}: once more`)
-        seen = await flooded(t, one)
-        why = whyNot(seen.sent, one.calm)
+        ;({ seen, sent } = await flooded(t, one))
+        why = whyNot(sent, one.calm)
       }
-      const { attack, heard, sampling, cleared, report, sent } = seen
       if (!t.equal(why, null, `run ${run}: sent, though the machine is busy`)) continue
+      if (seen === null) {
+        t.fail(`run ${run}: missed: no attack that cleared within ${missedAfterMs} ms of its last packet`)
+        continue
+      }
+      const { attack, heard, sampling, cleared, report } = seen
       const [earliest, latest] = sent.flood.passed(0).map((ns) => Number(ns / 1_000n) / 1_000) as [number, number]
       const late = Math.round(heard - earliest)
       delays.push(late)
       const kept = `kept 1 of ${sampling.before} before, 1 of ${sampling.in} in it`
       t.comment(`run ${run}: heard of after ${late} ms; ${kept}, ${report?.loss.kernel} lost in the file`)
-      // The contract's second, with threefold slack for the machine that this runs on.
-      t.ok(late >= 0 && late < 3_000, `run ${run}: heard of after ${late} ms`)
+      t.ok(late >= 0 && late < mostMs, `run ${run}: heard of after ${late} ms`)
       if (one.cpuBudget !== undefined) t.ok(sampling.before > 1, `run ${run}: the calm is sampled`)
       const first = new Date(earliest).toISOString()
       const near = (time: unknown, before: number): boolean =>
