@@ -14,10 +14,13 @@ export function viral(second: number): number {
   return 1 + 4 * Math.min(1, since / 1_800, (7_200 - since) / 1_800)
 }
 
-/** From two to three at night something is fetched: a fifth more packets, and nearly twice the bytes. */
+/** From two to three at night something is fetched: a fifth more packets, and nearly twice the bytes, beside whatever bursts. */
 export const backup = (second: number): boolean => second % day >= 7_200 && second % day < 10_800
 
-/** Mean 1: bursts of Pareto lengths and heights (tail index 1.5), up to three times what is normal. */
+/**
+ * Mostly 1: bursts of Pareto lengths and heights (tail index 1.5), up to 5.4 times what is normal. With the noise, on a baseline that
+ * is a quarter behind the viral rise, that is just below the eight times that are an attack.
+ */
 export function bursts(next: () => number, intervalMs: number): () => number {
   let left = 0
   let height = 1
@@ -25,7 +28,7 @@ export function bursts(next: () => number, intervalMs: number): () => number {
   return () => {
     if (left <= 0 && next() < 0.05 * (intervalMs / 1_000)) {
       left = pareto(1, 60)
-      height = pareto(1, 3)
+      height = pareto(1, 5.4)
     }
     left -= intervalMs / 1_000
     // Poisson noise of some thousands is small beside it.
