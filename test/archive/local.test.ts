@@ -119,8 +119,11 @@ test('of two that remove a file one waits for the other; one that died in that i
   ])
   const real = Date.now
   Date.now = () => real() + 3_700_000
-  await archive.sweep()
-  Date.now = real
+  try {
+    await archive.sweep()
+  } finally {
+    Date.now = real
+  }
   t.notOk(existsSync(second))
   const removing = held()
   setTimeout(() => {
