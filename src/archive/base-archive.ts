@@ -4,6 +4,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { resolve } from 'node:path'
 import type { Readable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import { types } from 'node:util'
 
 import { invalidArgType, invalidArgValue, PcapRingError } from '../errors.js'
@@ -36,6 +37,10 @@ import type { Kept, Known, Vault } from './vault.js'
 const pieceSize = 1024 * 1024
 /** Heads that are read at once, where all are. */
 const headsAtOnce = 16
+
+/** Where others put and remove the same all the time. */
+const mostPuts = 10
+const pauseMs = 20
 
 /** The archive itself, and whoever comes with a link that is none. */
 const self = 'pcap-ring'
@@ -101,7 +106,12 @@ export abstract class BaseArchive implements Archive {
     }
   }
 
-  async #put(given: Given, deed: Omit<Deed, 'outcome'>, signal: AbortSignal | undefined): Promise<ArchivedCapture> {
+  async #put(
+    given: Given,
+    deed: Omit<Deed, 'outcome'>,
+    signal: AbortSignal | undefined,
+    tries = 1,
+  ): Promise<ArchivedCapture> {
     const { id } = given.report
     const file = await openSource(given.file)
     try {
@@ -135,10 +145,15 @@ export abstract class BaseArchive implements Archive {
       }
       if (await this.#vault.create(incoming, signal)) return this.#described(known)
       // Another process was quicker.
-      return (await this.#storedAlready(id, file)) ?? this.#put(given, deed, signal)
+      const other = await this.#storedAlready(id, file)
+      if (other !== null) return other
     } finally {
       await file.close()
     }
+    // And one that removes.
+    if (tries === mostPuts) throw neverFree(id)
+    await delay(pauseMs * tries)
+    return this.#put(given, deed, signal, tries + 1)
   }
 
   /** What is kept under this id, if it is the same; null: nothing is any more. */
@@ -404,6 +419,12 @@ export abstract class BaseArchive implements Archive {
 
 const notFound = (id: string): PcapRingError =>
   new PcapRingError('ERR_PCAP_ARCHIVE_NOT_FOUND', `the archive holds no capture ${id}`)
+
+const neverFree = (id: string): PcapRingError =>
+  new PcapRingError(
+    'ERR_PCAP_ARCHIVE_UNAVAILABLE',
+    `the archive refused the capture ${id} ${mostPuts} times as if it held one, and holds none; see who else writes to it, and try again later`,
+  )
 
 const changedSince = ({ file }: Given, what: string): PcapRingError =>
   new PcapRingError('ERR_PCAP_ARCHIVE_CORRUPT', `${file} ${what}: it was changed since its report; it is not archived`)

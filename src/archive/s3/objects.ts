@@ -34,6 +34,10 @@ const mostParts = 10_000
 /** Between all parts being there and their becoming an object there is one request. */
 const placeholderLifeMs = 60_000
 const pollMs = 250
+/** Of whatever the store does not get done, a pause between them. */
+const mostTries = 10
+/** Others may take and leave a name several times. */
+const settledWithinMs = 5 * placeholderLifeMs
 /** Nobody goes on any more with what has stood still for so long. */
 export const abandonedAfterMs = 3_600_000
 
@@ -47,6 +51,14 @@ export interface Content {
   tagging: string
   /** Further headers. */
   fields: Partial<PutObjectCommandInput>
+}
+
+/** A try to make an object. */
+interface Attempt {
+  key: string
+  writer: string
+  content: Content
+  signal: AbortSignal | undefined
 }
 
 /** What the store says of an object. */
@@ -83,6 +95,7 @@ export class Objects {
   async create(key: string, content: Content, signal: AbortSignal | undefined): Promise<Made | false> {
     await this.#abortLeft()
     const writer = randomBytes(12).toString('hex')
+    const attempt = { key, writer, content, signal }
     const stop = new AbortController()
     const stopping = (): void => stop.abort(signal?.reason)
     signal?.addEventListener('abort', stopping)
@@ -143,13 +156,13 @@ export class Objects {
       const answer = await upload.done()
       // Without versions the condition has decided.
       if (upload.uploadId === undefined && answer.VersionId === undefined) return answer
-      return await this.#finished(key, writer, content, upload.uploadId, answer.VersionId)
+      return await this.#finished(attempt, upload.uploadId, answer.VersionId)
     } catch (error) {
       failed(error)
       body.destroy()
       await Promise.allSettled(underWay)
       if (upload.uploadId !== undefined) await this.#abort(key, upload.uploadId)
-      return await this.#afterwards(key, writer, content, upload.uploadId, failure)
+      return await this.#afterwards(attempt, upload.uploadId, failure)
     } finally {
       signal?.removeEventListener('abort', stopping)
       if (begun !== undefined) atWork.delete(begun)
@@ -158,9 +171,7 @@ export class Objects {
 
   /** @param put the version, if the store has told of one */
   async #finished(
-    key: string,
-    writer: string,
-    content: Content,
+    { key, writer, content, signal }: Attempt,
     uploadId: string | undefined,
     put: string | undefined,
   ): Promise<Made | false> {
@@ -168,7 +179,7 @@ export class Objects {
     if (there?.Metadata?.[metadata.writer] !== writer) {
       if (there?.VersionId === undefined) throw this.#lost(key)
       await this.#withdraw(key, writer)
-      await this.#settled(key)
+      await this.#settled(key, signal)
       return false
     }
     try {
@@ -207,22 +218,17 @@ export class Objects {
   }
 
   /** It failed as far as we were told. */
-  async #afterwards(
-    key: string,
-    writer: string,
-    content: Content,
-    uploadId: string | undefined,
-    failure: unknown,
-  ): Promise<Made | false> {
+  async #afterwards(attempt: Attempt, uploadId: string | undefined, failure: unknown): Promise<Made | false> {
+    const { key, writer, signal } = attempt
     const there = await this.head(key).catch(() => null)
     if (there?.Metadata?.[metadata.writer] === writer) {
       // It may be there all the same: the answer was lost, or the SDK asked twice.
       const isFinished = there.Metadata[metadata.upload] === undefined
-      if (isFinished) return this.#finished(key, writer, content, uploadId, there.VersionId)
+      if (isFinished) return this.#finished(attempt, uploadId, there.VersionId)
     }
     if (there !== null) await this.#undo(key, writer, there)
     if (failure !== taken && !isAnswer(failure, 409, 412)) throw failure
-    await this.#settled(key)
+    await this.#settled(key, signal)
     return false
   }
 
@@ -258,7 +264,8 @@ export class Objects {
   /** A placeholder for the upload. False: something is there. */
   async #take(key: string, writer: string, uploadId: string, signal: AbortSignal): Promise<boolean> {
     const Metadata = { [metadata.writer]: writer, [metadata.upload]: uploadId }
-    for (;;) {
+    for (let tries = 0; tries < mostTries; tries++) {
+      if (tries > 0) await pause(signal)
       try {
         const what = {
           Bucket: this.#bucket.name,
@@ -278,13 +285,15 @@ export class Objects {
       if (there?.Metadata?.[metadata.writer] === writer) return true
       if (await this.#settled(key, signal)) return false
     }
+    throw this.#stuck(key, 'is refused as if something were there, and nothing is')
   }
 
   /** Waits until there is no placeholder. Whether there is a capture. */
-  async #settled(key: string, signal?: AbortSignal): Promise<boolean> {
+  async #settled(key: string, signal: AbortSignal | undefined): Promise<boolean> {
+    const began = performance.now()
     let seen: string | undefined
     let since = 0
-    for (;;) {
+    while (performance.now() - began < settledWithinMs) {
       const there = await this.head(key)
       if (there === null) return false
       const uploadId = there.Metadata?.[metadata.upload]
@@ -293,8 +302,17 @@ export class Objects {
         seen = uploadId
         since = performance.now()
       } else if (performance.now() - since > placeholderLifeMs) await this.#clear(key, uploadId)
-      await delay(pollMs, undefined, { signal })
+      await pause(signal)
     }
+    throw this.#stuck(key, 'is the name of an upload still that is not completed, nor goes away')
+  }
+
+  #stuck(key: string, what: string): PcapRingError {
+    const where = `s3://${this.#bucket.name}/${key}`
+    return new PcapRingError(
+      'ERR_PCAP_ARCHIVE_UNAVAILABLE',
+      `${where} ${what}: see who else writes to this bucket, and try again later`,
+    )
   }
 
   /** Takes a placeholder away whose writer died, once its upload can be completed no more. */
@@ -303,7 +321,7 @@ export class Objects {
       const where = `s3://${this.#bucket.name}/${key}`
       throw new PcapRingError(
         'ERR_PCAP_ARCHIVE_UNAVAILABLE',
-        `an upload to ${where} was left behind and cannot be aborted; see that the credentials allow it`,
+        `an upload to ${where} was left behind and cannot be aborted; see that the credentials allow it, or try again later`,
       )
     }
     const there = await this.head(key)
@@ -313,18 +331,19 @@ export class Objects {
   /** Whether there is no such upload any more. A part that was under way may make it necessary to ask again. */
   async #abort(key: string, uploadId: string): Promise<boolean> {
     const what = { Bucket: this.#bucket.name, Key: key, UploadId: uploadId }
+    let gone = false
     try {
-      for (;;) {
+      for (let tries = 0; tries < mostTries; tries++) {
         await this.#bucket.send(new s3.AbortMultipartUploadCommand(what))
         await this.#bucket.send(new s3.ListPartsCommand({ ...what, MaxParts: 1 }))
-        await delay(pollMs)
+        await pause()
       }
     } catch (error) {
-      const gone = isAbsent(error)
-      if (gone) this.#left.delete(uploadId)
-      else this.#left.set(uploadId, key)
-      return gone
+      gone = isAbsent(error)
     }
+    if (gone) this.#left.delete(uploadId)
+    else this.#left.set(uploadId, key)
+    return gone
   }
 
   async #abortLeft(): Promise<void> {
@@ -454,6 +473,11 @@ export class Objects {
     }
     return open
   }
+}
+
+/** @throws the signal's reason, once it has fired */
+async function pause(signal?: AbortSignal): Promise<void> {
+  await delay(pollMs, undefined, { signal }).catch(() => signal?.throwIfAborted())
 }
 
 /** Something has the name. */

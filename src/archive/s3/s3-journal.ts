@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 
 import type { PutObjectCommandInput } from '@aws-sdk/client-s3'
 
@@ -117,7 +118,10 @@ export class S3Journal implements Journal {
         return VersionId === undefined || (await this.#stands(Key, VersionId, writer))
       } catch (error) {
         // Two at once: the store has not decided which.
-        if (isAnswer(error, 409) && attempt < attempts) continue
+        if (isAnswer(error, 409) && attempt < attempts) {
+          await delay(50 * attempt)
+          continue
+        }
         if (!isAnswer(error, 412)) throw error
         // The SDK may have tried twice, and its first try have gone through.
         return await this.#isBy(writer, Key)
