@@ -2,6 +2,7 @@
 
 import { createHash, randomBytes } from 'node:crypto'
 import {
+  CreateMultipartUploadCommand,
   DeleteObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
@@ -134,6 +135,51 @@ test('versions and locks', { skip: rgwSkip }, async (t) => {
     const found = await client.send(new HeadObjectCommand({ Bucket: name, Key: 'captures/a' }))
     t.equal(found.ObjectLockMode, 'COMPLIANCE', "the bucket's own mode")
     t.equal(found.ObjectLockRetainUntilDate?.getTime(), Date.parse(stored.retainedUntil))
+  })
+
+  await t.test('a placeholder that its writer died over and such a rule keeps is no obstacle', async (t) => {
+    const Bucket = await bucketOf(client, { locked: true })
+    const DefaultRetention = { Mode: 'COMPLIANCE', Days: 1 } as const
+    const ObjectLockConfiguration = { ObjectLockEnabled: 'Enabled', Rule: { DefaultRetention } } as const
+    await client.send(new PutObjectLockConfigurationCommand({ Bucket, ObjectLockConfiguration }))
+    const options = { bucket: Bucket, keys: [keyOf()] }
+    const archive = new S3Archive({ ...options, client })
+    const leave = async (id: string) => {
+      const what = { Bucket, Key: `captures/${id}` }
+      const { UploadId = '' } = await client.send(new CreateMultipartUploadCommand(what))
+      const Metadata = { 'pcap-ring-writer': 'another', 'pcap-ring-upload': UploadId }
+      await client.send(new PutObjectCommand({ ...what, Body: '', ContentLength: 0, Metadata }))
+    }
+    for (const size of [1_000, 9_000_000]) {
+      const id = `c${size}`
+      await leave(id)
+      await new S3Archive({ ...options, client: agedClient(t, gateway) }).sweep()
+      const head = new HeadObjectCommand({ Bucket, Key: `captures/${id}` })
+      await t.rejects(client.send(head), { name: 'NotFound' }, 'nothing has the name')
+      const capture = capturedAs(t, id, randomBytes(size))
+      const stored = await archive.put(capture)
+      t.ok((await bytesOf(await archive.open(id, { actor }))).equals(capture.bytes))
+      t.strictSame(await archive.put(capture), stored)
+    }
+    t.equal((await allOf(archive.list())).length, 2)
+
+    // This store takes a capture in the very moment before the marker, whatever the condition says.
+    await leave('late')
+    const late = captureOf(t, 'late')
+    const sweeping = agedClient(t, gateway)
+    let markers = 0
+    sweeping.middlewareStack.add(
+      (next, { commandName }) =>
+        async (args) => {
+          const { VersionId } = args.input as { VersionId?: string }
+          if (commandName === 'DeleteObjectCommand' && VersionId === undefined && ++markers) await archive.put(late)
+          return next(args)
+        },
+      { step: 'initialize' },
+    )
+    await new S3Archive({ ...options, client: sweeping }).sweep()
+    t.equal(markers, 1)
+    t.ok((await bytesOf(await archive.open('late', { actor }))).equals(late.bytes))
   })
 
   await t.test('in a bucket with versions the first one stands, whoever puts another', async (t) => {

@@ -13,7 +13,7 @@ import { PcapRingError } from '../../errors.js'
 import { type Bucket, isAbsent, isAnswer } from './bucket.js'
 import { s3, Upload } from './sdk.js'
 import { hasPartSince, uploadsUnder } from './uploads.js'
-import { standing, standingBeside, versionsOf } from './versions.js'
+import { hide, standing, standingBeside, versionsOf } from './versions.js'
 
 /** Under which names we leave word with an object. */
 export const metadata = {
@@ -325,7 +325,11 @@ export class Objects {
       )
     }
     const there = await this.head(key)
-    if (there?.Metadata?.[metadata.upload] === uploadId) await this.remove(key, there)
+    if (there?.Metadata?.[metadata.upload] !== uploadId) return
+    const lockedMs = there.ObjectLockRetainUntilDate?.getTime() ?? 0
+    // The rule of a bucket may lock whatever is put, for years.
+    if (lockedMs > Date.now()) await hide(this.#bucket, key, there.ETag)
+    else await this.remove(key, there)
   }
 
   /** Whether there is no such upload any more. A part that was under way may make it necessary to ask again. */

@@ -7,8 +7,11 @@ import { s3 } from './sdk.js'
 /** Most objects have one or two; more than they have would be those of keys that only begin so. */
 const pageSize = 10
 
-/** The versions of an object that no delete marker hides, the newest first. */
-export async function versionsOf(bucket: Bucket, key: string): Promise<ObjectVersion[]> {
+/**
+ * The versions of an object that no delete marker hides, the newest first.
+ * @param ignored a marker that is taken for none
+ */
+export async function versionsOf(bucket: Bucket, key: string, ignored?: string): Promise<ObjectVersion[]> {
   const versions: ObjectVersion[] = []
   let hiddenUpTo = 0
   let next: Pick<ListObjectVersionsCommandInput, 'KeyMarker' | 'VersionIdMarker'> | null = {}
@@ -17,8 +20,8 @@ export async function versionsOf(bucket: Bucket, key: string): Promise<ObjectVer
     const page: ListObjectVersionsCommandOutput = await bucket.send(list)
     const { Versions = [], DeleteMarkers = [], NextKeyMarker: KeyMarker, NextVersionIdMarker: VersionIdMarker } = page
     versions.push(...Versions.filter(({ Key }) => Key === key))
-    for (const { Key, LastModified } of DeleteMarkers) {
-      if (Key === key) hiddenUpTo = Math.max(hiddenUpTo, LastModified?.getTime() ?? 0)
+    for (const { Key, VersionId, LastModified } of DeleteMarkers) {
+      if (Key === key && VersionId !== ignored) hiddenUpTo = Math.max(hiddenUpTo, LastModified?.getTime() ?? 0)
     }
     // Other keys come behind.
     next = page.IsTruncated && KeyMarker === key ? { KeyMarker, VersionIdMarker } : null
@@ -66,5 +69,17 @@ export async function standingBeside(
       `s3://${bucket.name}/${key} was put into a bucket with versions, and the credentials do not allow to see which one stands: allow s3:ListBucketVersions`,
       { cause },
     )
+  }
+}
+
+/** Puts a delete marker over a placeholder that a lock keeps; over nothing else, whether or not the store looks at the condition. */
+export async function hide(bucket: Bucket, key: string, placeholder: string | undefined): Promise<void> {
+  const what = { Bucket: bucket.name, Key: key }
+  try {
+    const { VersionId } = await bucket.send(new s3.DeleteObjectCommand({ ...what, IfMatch: placeholder }))
+    const hidden = await versionsOf(bucket, key, VersionId)
+    if (hidden.some(({ Size }) => Size !== 0)) await bucket.send(new s3.DeleteObjectCommand({ ...what, VersionId }))
+  } catch (error) {
+    if (!isAnswer(error, 412)) throw error
   }
 }
