@@ -1,12 +1,14 @@
 // Three processes that archive into one bucket at once.
 
+import { createHash } from 'node:crypto'
+
 import { type Test, test } from 'tap'
 
 import { S3Archive } from '../../src/archive/s3/index.js'
 import { Host, type HostApi } from '../support/host.js'
 import { scratch } from '../support/replay.js'
 import { bucketOf, clientOf, type Gateway, rgwSkip, startGateway } from '../support/rgw.js'
-import { allOf, keyOf } from './support.js'
+import { allOf, bytesOf, keyOf } from './support.js'
 
 const seconds = process.env.PCAP_RING_FULL === '1' ? 60 : 4
 
@@ -91,9 +93,17 @@ async function nodesInto(t: Test, gateway: Gateway, locked: boolean): Promise<vo
   for (const prefix of [...nodes, 'all']) {
     const archive = new S3Archive({ client, bucket, prefix, keys: [{ id: 'k1', secret }] })
     const here = puts.filter((put) => put.prefix === prefix)
+    const there = here.filter(({ code }) => code === null)
     const kept = (await allOf(archive.list())).map(({ id, sha256 }) => `${id} ${sha256}`)
-    const told = here.filter(({ code }) => code === null).map(({ id, sha256 }) => `${id} ${sha256}`)
+    const told = there.map(({ id, sha256 }) => `${id} ${sha256}`)
     t.strictSame(kept.sort(), told.sort(), `${prefix}: what is there is just what was said to be stored`)
+    // One in ten, and of those in several parts one at least.
+    const large = there.filter(({ id }) => id.endsWith('5')).slice(0, 1)
+    t.equal(large.length, 1)
+    for (const { id, sha256 } of [...large, ...there.filter((_, i) => i % 10 === 0)]) {
+      const bytes = await bytesOf(await archive.open(id, { actor: 'tester' }))
+      t.equal(createHash('sha256').update(bytes).digest('hex'), sha256, `${prefix}: the bytes of ${id}`)
+    }
     t.match(await archive.audit.verify(), { ok: true }, `${prefix}: one chain`)
     const entered = (await allOf(archive.audit.entries())).filter(({ action }) => action === 'put')
     const ok = new Set(entered.filter(({ outcome }) => outcome === 'ok').map(({ capture }) => capture))
