@@ -9,7 +9,7 @@ import { test } from 'tap'
 
 import { LocalArchive } from '../../src/archive/index.js'
 import { run } from '../../src/cli/run.js'
-import { holdsKey } from '../support/canary.js'
+import { holdsSecret, watchFor } from '../support/canary.js'
 import { udpPackets } from '../support/generate.js'
 import { recordingOf, replay, ringOf, scratch as unwatched } from '../support/replay.js'
 import { allOf, bytesOf, captureOf, keyOf, scratch } from './support.js'
@@ -93,10 +93,10 @@ test('a key is in no file, no error, no log, no link, and not in the archive whe
   }
   rmSync(keys)
 
-  for (const [i, one] of said.entries()) t.notOk(holdsKey(one), `what was said, ${i}`)
+  for (const [i, one] of said.entries()) t.notOk(holdsSecret(one), `what was said, ${i}`)
   const files = readdirSync(dir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
   t.ok(files.length > 10)
-  for (const entry of files) t.notOk(holdsKey(readFileSync(join(entry.parentPath, entry.name))), entry.name)
+  for (const entry of files) t.notOk(holdsSecret(readFileSync(join(entry.parentPath, entry.name))), entry.name)
 })
 
 test('any 16 bytes of a key are found, in each form', (t) => {
@@ -114,6 +114,7 @@ test('any 16 bytes of a key are found, in each form', (t) => {
         .toUpperCase()
         .replace(/..(?=.)/g, '$&:'),
     'an error': (part) => new Error('x', { cause: new Error(`${part.toString('hex')}`) }),
+    'one of several errors': (part) => new AggregateError([new Error('x'), new Error(part.toString('base64'))]),
     'a map': (part) => new Map([[part.toString('base64'), 1]]),
   }
   for (const form of ['hex', 'base64', 'base64url'] as const) shown[form] = (part) => part.toString(form)
@@ -121,11 +122,33 @@ test('any 16 bytes of a key are found, in each form', (t) => {
     for (let size = 16; size <= 32; size++) {
       for (let at = 0; at + size <= 32; at++) {
         const part = Buffer.concat([randomBytes(at % 5), secret.subarray(at, at + size), randomBytes(3)])
-        if (!holdsKey(show(part))) t.fail(`${size} bytes from ${at} on, ${form}`)
+        if (!holdsSecret(show(part))) t.fail(`${size} bytes from ${at} on, ${form}`)
       }
     }
-    t.notOk(holdsKey(show(randomBytes(100_000))), `${form} of other bytes`)
+    t.notOk(holdsSecret(show(randomBytes(100_000))), `${form} of other bytes`)
   }
+  t.end()
+})
+
+test('text is found in each form, once it is watched for', (t) => {
+  const secret = randomBytes(30).toString('base64').replace(/^../, '+/')
+  const bytes = Buffer.from(secret)
+  const forms = {
+    text: `no token for ${secret}`,
+    'a URL': `https://localhost/?token=${encodeURIComponent(secret)}`,
+    hex: bytes.toString('hex'),
+    'base64 of more': Buffer.from(`user:${secret}:`).toString('base64'),
+    'base64url of more': Buffer.from(`user-?>:${secret}`).toString('base64url'),
+    'an object': { deep: [{ secret }] },
+    'a Buffer': inspect({ bytes }),
+    'a request that hangs on an error': Object.assign(new Error('x'), { request: { headers: { secret } } }),
+    'one of several errors': new Error('x', { cause: new AggregateError([new Error(secret)]) }),
+  }
+  for (const [name, form] of Object.entries(forms)) t.notOk(holdsSecret(form), `${name}, before`)
+  watchFor(secret)
+  // Not with what it is: titles are watched, too.
+  for (const [name, form] of Object.entries(forms)) t.ok(holdsSecret(form), name)
+  t.notOk(holdsSecret(randomBytes(30).toString('base64')))
   t.end()
 })
 
@@ -150,6 +173,6 @@ test('a key that is said, in a title or a warning, or left in a file, fails the 
   ] as const) {
     const { status, stderr } = await run(code)
     t.equal(status, 1, code)
-    t.ok(stderr.endsWith(`a key, or a part of one, stands in: ${where}\n`), where)
+    t.ok(stderr.endsWith(`a secret, or a part of one, stands in: ${where}\n`), where)
   }
 })

@@ -8,7 +8,7 @@ import { type Test, test } from 'tap'
 import { LocalArchive } from '../../src/archive/index.js'
 import { run } from '../../src/cli/run.js'
 import { allOf, captureOf, keyOf, scratch } from '../archive/support.js'
-import { holdsKey, look } from '../support/canary.js'
+import { holdsSecret, look } from '../support/canary.js'
 import { udpPackets } from '../support/generate.js'
 import { recordingOf, scratch as unwatched } from '../support/replay.js'
 
@@ -123,7 +123,7 @@ test('keys: a file of its owner only, or the environment; what is wrong is said 
     const { status, err } = await list()
     t.equal(status, 1, what)
     t.match(err, /openssl rand -base64 32/)
-    t.notOk(/canary/.test(err) || holdsKey(err), what)
+    t.notOk(/canary/.test(err) || holdsSecret(err), what)
   }
   t.match(await cli('archive', 'list', '--archive', archive), { status: 1, err: /PCAP_RING_ARCHIVE_KEYS/ })
   process.env.PCAP_RING_ARCHIVE_KEYS = `k1:${secret.toString('base64')},k0:${keyOf('k0').secret.toString('base64')}`
