@@ -14,23 +14,38 @@ export interface Slope {
   high: number
 }
 
-/** Least squares. Of fewer than three samples, or of all at once, nothing can be said. */
-export function slopeOf(samples: readonly Sample[]): Slope {
-  const count = samples.length
-  const mean = (of: (sample: Sample) => number): number => samples.reduce((sum, one) => sum + of(one), 0) / count
-  const [x, y] = [mean(({ minutes }) => minutes), mean(({ value }) => value)]
-  const spread = samples.reduce((sum, { minutes }) => sum + (minutes - x) ** 2, 0)
-  if (count < 3 || spread === 0) return { slope: 0, low: -Infinity, high: Infinity }
-  const slope = samples.reduce((sum, { minutes, value }) => sum + (minutes - x) * (value - y), 0) / spread
-  const rest = samples.reduce((sum, { minutes, value }) => sum + (value - y - slope * (minutes - x)) ** 2, 0)
-  const half = 1.96 * Math.sqrt(rest / (count - 2) / spread)
-  return { slope, low: slope - half, high: slope + half }
+/** Least squares, on one slope at levels of their own before and behind a step; and what that leaves of the values, squared. */
+function fitted(samples: readonly Sample[], step: number): Slope & { rest: number } {
+  const centred = [samples.slice(0, step), samples.slice(step)].flatMap((part) => {
+    const mean = (of: (sample: Sample) => number): number => part.reduce((sum, one) => sum + of(one), 0) / part.length
+    const [x, y] = [mean(({ minutes }) => minutes), mean(({ value }) => value)]
+    return part.map(({ minutes, value }) => ({ x: minutes - x, y: value - y }))
+  })
+  const levels = step < samples.length ? 2 : 1
+  const spread = centred.reduce((sum, { x }) => sum + x ** 2, 0)
+  if (samples.length < 2 + levels || spread === 0) return { slope: 0, low: -Infinity, high: Infinity, rest: Infinity }
+  const slope = centred.reduce((sum, { x, y }) => sum + x * y, 0) / spread
+  const rest = centred.reduce((sum, { x, y }) => sum + (y - slope * x) ** 2, 0)
+  const half = 1.96 * Math.sqrt(rest / (samples.length - 1 - levels) / spread)
+  return { slope, low: slope - half, high: slope + half, rest }
 }
 
-/** What the slope comes to from the first sample to the last. */
-export const riseOf = (samples: readonly Sample[]): number =>
-  slopeOf(samples).slope * ((samples.at(-1)?.minutes ?? 0) - (samples[0]?.minutes ?? 0))
+/** Of fewer than three samples, or of all at once, nothing can be said. */
+export function slopeOf(samples: readonly Sample[]): Slope {
+  const { slope, low, high } = fitted(samples, samples.length)
+  return { slope, low, high }
+}
 
-/** Whether it grows: by a slope that is not within its noise, and that comes to more than `most`. */
-export const grows = (samples: readonly Sample[], most: number): boolean =>
-  slopeOf(samples).low > 0 && riseOf(samples) > most
+/** Beside one step, where that fits best: an allocator that takes another megabyte once does not grow. */
+export function slopeBesideStep(samples: readonly Sample[]): Slope {
+  let best = fitted(samples, samples.length)
+  for (let step = 3; step <= samples.length - 3; ++step) {
+    const other = fitted(samples, step)
+    if (other.rest < best.rest) best = other
+  }
+  const { slope, low, high } = best
+  return { slope, low, high }
+}
+
+/** Whether it grows, beside one step, by more than is told from nothing, which is `resolved` a minute, whatever its noise. */
+export const grows = (samples: readonly Sample[], resolved: number): boolean => slopeBesideStep(samples).low > resolved
