@@ -1,28 +1,20 @@
-// The package as `npm pack` makes it of what is built here, installed as a stranger has it.
+// The package as `npm pack` makes it, installed as a stranger has it.
 
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
 import { repository } from './host.js'
 
-const written = ['CHANGELOG.md', 'DESIGN.md', 'LICENSE', 'README.md', 'SECURITY.md', 'docs']
-const parts = [...written, 'package.json', 'binding.gyp', 'lib', 'native']
-
 /**
- * The directory of a project that has it, and besides it `modules` of this repository; removed with the test. Not packed by
- * `npm pack` in the repository itself: that would take the addon out of build/, where other tests run with it.
+ * The directory of a project that has it, and besides it `modules` of this repository; removed with the test. Other tests may run
+ * meanwhile: packing makes prebuilds/ and vendor/ anew, which none of them loads, as the addon in build/ goes before.
  */
 export function packedProject(t: { teardown(fn: () => void): void }, ...modules: string[]): string {
   const root = mkdtempSync(join(tmpdir(), 'pcap-ring-packed-'))
   t.teardown(() => rmSync(root, { recursive: true, force: true }))
-  const copy = (from: string, to = from): void =>
-    cpSync(join(repository, from), join(root, 'source', to), { recursive: true })
-  for (const part of parts) copy(part)
-  copy('build/Release/pcap_ring.node', `prebuilds/${process.platform}-${process.arch}/pcap-ring.node`)
-  const npm = ['pack', '--ignore-scripts', '--pack-destination', root]
-  execFileSync('npm', npm, { cwd: join(root, 'source'), stdio: ['ignore', 'ignore', 'pipe'] })
+  execFileSync('npm', ['pack', '--pack-destination', root], { cwd: repository, stdio: ['ignore', 'ignore', 'pipe'] })
 
   const project = join(root, 'project')
   const home = join(project, 'node_modules/@flowtriq/pcap-ring')
