@@ -477,15 +477,20 @@ test('events, errors, report, statistics and the arguments of an incident are th
 })
 
 test('links lead somewhere', (t) => {
-  const anchors = [...readme.matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
-    `${title}`
-      .toLowerCase()
-      .replace(/[^\w -]/g, '')
-      .replaceAll(' ', '-'),
-  )
-  for (const [, target] of readme.matchAll(/\]\(([^)\s]+)\)/g)) {
-    const link = `${target}`
-    t.ok(link.startsWith('#') ? anchors.includes(link.slice(1)) : existsSync(join(root, link)), link)
+  const anchorsOf = (text: string): string[] =>
+    [...text.matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
+      `${title}`
+        .toLowerCase()
+        .replace(/[^\w -]/g, '')
+        .replaceAll(' ', '-'),
+    )
+  for (const [, link] of readme.matchAll(/\]\(([^)\s]+)\)/g)) {
+    const [path, anchor] = `${link}`.split('#') as [string, string?]
+    const there = existsSync(join(root, path))
+    t.ok(
+      there && (!anchor || anchorsOf(path ? readFileSync(join(root, path), 'utf8') : readme).includes(anchor)),
+      `${link}`,
+    )
   }
   t.end()
 })
