@@ -191,9 +191,12 @@ test('refused once it has expired, once the capture is gone, and with a key that
   const { url } = await archive.sign('a', { actor, expiresIn: '1s' })
   t.equal((await fetched(url)).status, 200)
   const real = Date.now
-  Date.now = () => real() + 1_001
-  t.equal((await fetched(url)).status, 403)
-  Date.now = real
+  try {
+    Date.now = () => real() + 1_001
+    t.equal((await fetched(url)).status, 403)
+  } finally {
+    Date.now = real
+  }
   const lasting = await archive.sign('a', { actor })
   await archive.remove('a', { actor })
   t.equal((await fetched(lasting.url)).status, 403)

@@ -43,6 +43,18 @@ const until = async (t: Test, what: string, holds: () => boolean): Promise<void>
   t.ok(holds(), what)
 }
 
+/** Incident `a` of a ring that is gone, marked as undelivered by nobody who lives. */
+async function leftover(t: Test): Promise<{ directory: string; path: string }> {
+  const directory = scratch(t)
+  const ring = ringOf(t, { file, directory })
+  await replay(ring)
+  await ring.freeze({ id: 'a' }).resolve()
+  await ring.close()
+  const path = join(directory, 'incident_a.undelivered')
+  writeFileSync(path, '')
+  return { directory, path }
+}
+
 /** A sink that does as it is told, and takes note. */
 function sinkOf(act: (report: IncidentReport, calls: number, signal: AbortSignal | undefined) => Promise<void> | void) {
   const calls: string[] = []
@@ -422,13 +434,7 @@ test('of several workers of one process, too', async (t) => {
 })
 
 test('one that died while it took an incident in hand: a minute later another does', async (t) => {
-  const directory = scratch(t)
-  const first = ringOf(t, { file, directory })
-  await replay(first)
-  await first.freeze({ id: 'a' }).resolve()
-  await first.close()
-  const path = join(directory, 'incident_a.undelivered')
-  writeFileSync(path, '')
+  const { directory, path } = await leftover(t)
   linkSync(path, `${path}.claim`)
   const { sink, calls } = sinkOf(() => {})
   const early = ringOf(t, { file, directory, archive: sink })
@@ -450,13 +456,7 @@ test('one that died while it took an incident in hand: a minute later another do
 
 test('and the same ring, if it is there so long', async (t) => {
   waiting(t, { orphanedAfterMs: 1_000 })
-  const directory = scratch(t)
-  const first = ringOf(t, { file, directory })
-  await replay(first)
-  await first.freeze({ id: 'a' }).resolve()
-  await first.close()
-  const path = join(directory, 'incident_a.undelivered')
-  writeFileSync(path, '')
+  const { directory, path } = await leftover(t)
   const { sink } = sinkOf(() => {})
   const ring = ringOf(t, { file, directory, archive: sink })
   const delivered = archived(ring)
@@ -469,13 +469,7 @@ test('and the same ring, if it is there so long', async (t) => {
 })
 
 test('delivered by another while it is taken in hand: that is the end of it', async (t) => {
-  const directory = scratch(t)
-  const first = ringOf(t, { file, directory })
-  await replay(first)
-  await first.freeze({ id: 'a' }).resolve()
-  await first.close()
-  const path = join(directory, 'incident_a.undelivered')
-  writeFileSync(path, '')
+  const { directory, path } = await leftover(t)
   const link = fs.link
   t.teardown(() => {
     fs.link = link
