@@ -39,11 +39,12 @@ class Kernel {
 
  private:
   void Keep(const Flood& flood, uint32_t one_of, int64_t from_ns, int64_t to_ns, std::vector<int64_t>* stamps) {
-    std::geometric_distribution<int64_t> left_out(1.0 / one_of);
+    // Called where more than one: of certain success the distribution is not defined.
+    const auto left_out = [&] { return std::geometric_distribution<int64_t>(1.0 / one_of)(random_); };
     std::exponential_distribution<double> apart(1.0 / static_cast<double>(flood.apart_ns) / one_of);
     const auto next = [&] {
       return flood.random ? static_cast<int64_t>(apart(random_)) + 1
-                          : (one_of == 1 ? 1 : left_out(random_) + 1) * flood.apart_ns;
+                          : (one_of == 1 ? 1 : left_out() + 1) * flood.apart_ns;
     };
     // The even ones are where they are, whatever is kept.
     int64_t at_ns = from_ns - (flood.random ? 0 : from_ns % flood.apart_ns);
