@@ -1,7 +1,5 @@
 #include "engine/live_driver.h"
 
-#include <poll.h>
-
 #include <algorithm>
 #include <span>
 #include <utility>
@@ -10,6 +8,8 @@ namespace pcap_ring {
 namespace {
 
 constexpr int kBatch = 1024;
+constexpr uint32_t kBell = 0;  // keys of the wait set
+constexpr uint32_t kSource = 1;
 // There may be a loss to be placed before each block of the kernel's buffer, and outages.
 constexpr size_t kBesideBlocks = 16;
 // From a boundary until it is crossed although packets keep coming that are older: something is wrong with the clock.
@@ -38,20 +38,28 @@ int64_t DrainNs(const EngineContext& context) {
 LiveDriver::LiveDriver(EngineContext* context) : context_(context) {}
 
 Status LiveDriver::Open() {
-  const EngineConfig& config = context_->config;
-  if (Status status = source_.Open(config.live); !status.ok()) return status;
-  if (Status status = counters_.Open(config.live.device); !status.ok()) return status;
-  counters_.Read(&interface_);
-  missed_ = interface_.rx_missed;
+  EngineConfig& config = context_->config;
   Pipeline::Config pipeline;
-  pipeline.dlt = source_.dlt();
-  pipeline.largest_packet = source_.snaplen();
   pipeline.ring_packets = config.ring_packets;
   pipeline.ring_bytes = config.ring_bytes;
   pipeline.lookback_ns = config.lookback_ns;
+  config.live.most_held = Pipeline::MostHeld(pipeline);
+  if (Status status = source_.Open(config.live); !status.ok()) return status;
+  if (wait_set_.error_number() != 0) {
+    return {Code::kKernel, "cannot wait for packets: no descriptor is left", wait_set_.error_number(), "epoll_create1"};
+  }
+  if (!wait_set_.Add(context_->bell.fd(), kBell, WaitSet::How::kWhileReadable) || !Listen()) {
+    return Status::Errno(Code::kKernel, "cannot wait for packets", "epoll_ctl");
+  }
+  if (Status status = counters_.Open(config.live.device); !status.ok()) return status;
+  counters_.Read(&interface_);
+  missed_ = interface_.rx_missed;
+  pipeline.dlt = source_.dlt();
+  pipeline.largest_packet = source_.snaplen();
   pipeline.onset = config.onset;
   pipeline.on_suspicion = [this] { Suspected(); };
-  pipeline.unplaced_losses = static_cast<size_t>(config.live.kernel_buffer) / BlockRing::kBlockSize + kBesideBlocks;
+  const size_t blocks = static_cast<size_t>(config.live.kernel_buffer) / BlockRing::kBlockSize + config.live.most_held;
+  pipeline.unplaced_losses = blocks + kBesideBlocks;
   pipeline_ = std::make_unique<Pipeline>(pipeline, context_->queue, context_->listener);
   if (!pipeline_->ok()) return Status::Errno(Code::kKernel, "no memory for the ring", "mmap");
   info_.device = config.live.device;
@@ -77,11 +85,18 @@ void LiveDriver::Run() {
   CloseSource();
 }
 
+// A block that is held keeps the socket readable, so to be woken while it is would be all the time.
+bool LiveDriver::Listen() {
+  const auto how = source_.reads_blocks() ? WaitSet::How::kWhenMoreComes : WaitSet::How::kWhileReadable;
+  return wait_set_.Add(source_.fd(), kSource, how);
+}
+
 void LiveDriver::AttachSampler() {
   if (governor_) context_->sampler.Attach(source_.socket());
 }
 
 void LiveDriver::CloseSource() {
+  pipeline_->Settle();
   context_->sampler.Detach();
   source_.Close();
   MarkOutage();
@@ -206,10 +221,10 @@ void LiveDriver::OnPacket(const Packet& packet) {
 void LiveDriver::OnBlock(uintptr_t slot, uint32_t packets) {
   packets_in_block_ = packets;
   stepped_in_block_ = false;
-  pipeline_->loss()->PlaceBySlot(pipeline_->position(), slot);
+  if (pipeline_->loss()->any_unplaced()) pipeline_->loss()->PlaceBySlot(pipeline_->position(), slot);
   TakeExchanges();
   if (!steps_.empty()) FindStepsInBlock();
-  pipeline_->BeginBlock(packets);
+  pipeline_->BeginBlock();
 }
 
 void LiveDriver::OnBlockEnd() {
@@ -230,10 +245,8 @@ void LiveDriver::OnDrops(uint32_t packets, uintptr_t slot, int64_t before_ns) {
 }
 
 void LiveDriver::PollAndDispatch() {
-  pollfd fds[2] = {{context_->bell.fd(), POLLIN, 0}, {-1, POLLIN, 0}};
-  if (!down_) fds[1].fd = source_.fd();
-  const int ready = poll(fds, 2, TimeoutMs());
-  if (ready > 0 && fds[0].revents != 0) {
+  const auto [bell, source] = wait_set_.Wait(TimeoutMs());
+  if (bell != 0) {
     context_->bell.Clear();
     HandleCommands();
   }
@@ -252,7 +265,7 @@ void LiveDriver::PollAndDispatch() {
     PlaceSteps(kNever - 1);
     UpdateAttention();
   }
-  if (!down_ && (count < 0 || (count == 0 && (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0))) GoDown();
+  if (!down_ && (count < 0 || (count == 0 && (source & (EPOLLERR | EPOLLHUP)) != 0))) GoDown();
   CrossByTime(count <= 0);
 }
 
@@ -283,13 +296,14 @@ InterfaceCounters::Presence LiveDriver::ReadInterface() {
 }
 
 void LiveDriver::EndInterval(int64_t now_ns) {
+  pipeline_->Settle();
   if (down_) {
     // What cannot be opened is tried no more often for that.
     const int64_t looked_ns = next_try_ns_ - back_off_ns_;
     if (told_ == Code::kOk && now_ns - looked_ns >= kBetweenLooksNs) next_try_ns_ = now_ns;
   } else {
     const Presence presence = ReadInterface();
-    // The socket's error is taken away when it is asked for packets, so poll() may not have shown it; of a new name it has none.
+    // The socket's error is taken away when it is asked for packets, so the wait set may not have shown it; of a new name it has none.
     const bool well = presence == Presence::kSame && interface_.up && source_.Hears(counters_.index());
     if (presence != Presence::kUnknown && !well) GoDown();
   }
@@ -307,6 +321,7 @@ void LiveDriver::EndInterval(int64_t now_ns) {
 }
 
 void LiveDriver::HandleCommands() {
+  pipeline_->Settle();
   for (Command* command = context_->mailbox.TakeAll(); command != nullptr;) {
     const std::unique_ptr<Command> owned(command);
     command = owned->next;
@@ -384,7 +399,6 @@ void LiveDriver::Cross(Tap* tap) {
 }
 
 void LiveDriver::Attend(int64_t time_ns) {
-  pipeline_->Settle();
   pipeline_->loss()->PlaceByTime(pipeline_->position(), time_ns);
   HandleCommands();
   PlaceSteps(time_ns);
@@ -433,6 +447,7 @@ void LiveDriver::Die(const Status& status) {
 
 void LiveDriver::GoDown() {
   down_ = true;
+  wait_set_.Remove(source_.fd());
   down_since_ns_ = MonotonicNs();
   back_off_ns_ = kFirstBackOffNs;
   next_try_ns_ = down_since_ns_ + back_off_ns_;
@@ -472,6 +487,7 @@ void LiveDriver::TryUp(int64_t now_ns) {
   }
   if (presence == Presence::kGone || !interface_.up) return;
   if (!source_.open() && !Reopen()) return;
+  if (!Listen()) return;
   if (outage_ns_ == kNever) MarkOutage();
   down_ = false;
   context_->listener->OnUp();

@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/wait_set.h"
 #include "engine/context.h"
 #include "engine/exchange_place.h"
 #include "engine/pipeline.h"
@@ -46,9 +47,11 @@ class LiveDriver : private LiveSource::Sink {
   void OnPacket(const Packet& packet) override;
   void OnBlock(uintptr_t slot, uint32_t packets) override;
   void OnBlockEnd() override;
+  size_t HeldBlocks() const override { return pipeline_->held_blocks(); }
   void OnDrops(uint32_t packets, uintptr_t slot, int64_t before_ns) override;
   // Before a packet stamped `time_ns` is taken: losses and boundaries that it shows to be past, and commands.
   void Attend(int64_t time_ns);
+  bool Listen();
   void AttachSampler();
   void CloseSource();
   void Steer(int64_t now_ns);
@@ -79,6 +82,7 @@ class LiveDriver : private LiveSource::Sink {
 
   EngineContext* const context_;
   LiveSource source_;
+  WaitSet wait_set_;
   InterfaceCounters counters_;
   InterfaceCounters::Values interface_;
   uint64_t missed_ = 0;

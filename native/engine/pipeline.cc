@@ -13,8 +13,6 @@ namespace {
 const auto kIgnoreSlab = [](Slab*) {};
 // There may be one before each packet, but there is one a block of the kernel's buffer, at most.
 constexpr size_t kMostMarks = 16 * 1024;
-// Of a ring of more packets, as many as a block of the kernel's buffer has of 64 bytes, a block would overwrite next to none.
-constexpr size_t kMostPutOff = 1'700;
 // Of what is held around an onset until that is confirmed.
 constexpr size_t kFewestMarks = 2048;
 
@@ -35,7 +33,7 @@ Pipeline::Pipeline(const Config& config, TapQueue* queue, EngineListener* listen
                                        config.onset, config.on_suspicion},
                       &ring_, &totals_, &loss_, listener);
   }
-  if (ring_.max_packets() < kMostPutOff) put_off_.resize(ring_.max_packets());
+  if (MostHeld(config) > 0) put_off_.resize(MaxPackets(config));
 }
 
 void Pipeline::OnNewSlab(Slab* slab) {
@@ -54,6 +52,7 @@ bool Pipeline::PushPutOff() {
     if (++at == ring_.max_packets()) at = 0;
   }
   put_off_count_ = put_off_at_ = 0;
+  held_.clear();
   skipped_ns_ = INT64_MIN;
   return has_last;
 }

@@ -34,6 +34,10 @@ class Pipeline : private PacketRing::Grower {
     bool wait_for_writer = false;
   };
 
+  // Blocks that a device is to hold for it at most: as many as the newest packets are in, where they are not small. None for a
+  // ring that is so large that a block would overwrite next to none of it.
+  static size_t MostHeld(const Config& config) { return MaxPackets(config) < kLargestCircle ? kMostHeld : 0; }
+
   Pipeline(const Config& config, TapQueue* queue, EngineListener* listener);
 
   bool ok() const { return ring_.ok(); }
@@ -48,17 +52,23 @@ class Pipeline : private PacketRing::Grower {
     const bool kept = taps_.empty() ? ring_.Push(packet) : RecordPacket(packet);
     if (lookback_ && lookback_->Passes(packet) && kept) lookback_->Look(packet);
   }
-  // What the next `packets` point to stays until Settle(). Of more than the ring holds only the last ones are ever copied,
-  // unless somebody wants to see the ring before: that takes a Settle(), too.
-  void BeginBlock(uint32_t packets) {
-    putting_off_ = packets > ring_.max_packets() && ring_.max_packets() <= put_off_.size() && taps_.empty() &&
-                   !ring_.MustKeepPushing();
+  // What the next packets point to stays until EndBlock(), and for as long as the block is held. Of more than the ring holds only
+  // the last ones are ever copied, unless somebody wants to see the ring before: that takes a Settle().
+  void BeginBlock() {
+    putting_off_ = ring_.max_packets() <= put_off_.size() && taps_.empty() && !ring_.MustKeepPushing();
+    if (!putting_off_) Settle();
   }
   void EndBlock() {
-    Settle();
     putting_off_ = false;
+    if (put_off_count_ == 0) return;
+    held_.push_back(put_off_count_);
+    const auto has_packets = [this](uint64_t end) { return put_off_count_ - end < ring_.max_packets(); };
+    held_.erase(held_.begin(), std::find_if(held_.begin(), held_.end(), has_packets));
+    if (held_.size() > kMostHeld || put_off_count_ > kMostPutOff) Settle();
   }
-  // Before anything but OnPacket is called within a block.
+  // The newest blocks, whose packets are not in the ring yet.
+  size_t held_blocks() const { return held_.size(); }
+  // Before anything else than packets is looked at, or the source is closed.
   void Settle() {
     if (put_off_count_ > 0) PushPutOff();
   }
@@ -67,12 +77,17 @@ class Pipeline : private PacketRing::Grower {
   // The next packet's position, for losses that are seen or placed before it.
   LossMarks* loss() { return &loss_; }
   const LossMarks& loss() const { return loss_; }
-  LossMarks::Position position() const {
+  LossMarks::Position position() {
+    Settle();
     return {ring_.pushed(), lookback_ ? lookback_->oldest_number() : ring_.oldest_number()};
   }
   // From here on the kernel keeps one of `n` packets; or (`since_ns`) from the first in the ring on that is stamped then.
-  void Sample(uint32_t n, const StepCall& call = {}) { SampleFrom(ring_.pushed(), n, call); }
+  void Sample(uint32_t n, const StepCall& call = {}) {
+    Settle();
+    SampleFrom(ring_.pushed(), n, call);
+  }
   void Sample(uint32_t n, int64_t since_ns, const StepCall& call = {}) {
+    Settle();
     SampleFrom(ring_.pushed() - ring_.packets() + SplitAt(since_ns).before, n, call);
   }
   bool recording() const;
@@ -100,9 +115,22 @@ class Pipeline : private PacketRing::Grower {
   const ScaledTotals& totals() const { return totals_; }
   uint64_t kept() const { return counter_.total().packets; }
   RingState ring_state() const;
-  int64_t newest_ns() const { return ring_.newest_ns(); }
+  // But for what is put off and not in order.
+  int64_t newest_ns() const {
+    const int64_t newest_ns = std::max(ring_.newest_ns(), skipped_ns_);
+    if (put_off_count_ == 0) return newest_ns;
+    return std::max(newest_ns, put_off_[(put_off_at_ == 0 ? ring_.max_packets() : put_off_at_) - 1].time_ns());
+  }
 
  private:
+  static constexpr size_t kMostHeld = 4;
+  // As many packets of 64 bytes as a block has.
+  static constexpr size_t kLargestCircle = 1'700;
+  // In all, so that the oldest place that is asked for is never far behind.
+  static constexpr uint64_t kMostPutOff = 1 << 15;
+  static size_t MaxPackets(const Config& config) {
+    return config.lookback_ns > 0 ? Lookback::PacketsToHold(config.ring_packets) : config.ring_packets;
+  }
   void OnNewSlab(Slab* slab) override;
   // In the ring, the first packet stamped at or after a time, and how many are before it.
   struct Split {
@@ -137,12 +165,13 @@ class Pipeline : private PacketRing::Grower {
   bool congested_ = false;
   std::vector<std::unique_ptr<Tap>> taps_;
 
-  // Of a block, and not pushed yet: so many, the last ones of which are here, in a circle.
+  // Of blocks, and not pushed yet: so many, the last ones of which are here, in a circle.
   bool putting_off_ = false;
   std::vector<Packet> put_off_;
   uint64_t put_off_count_ = 0;
   size_t put_off_at_ = 0;
   int64_t skipped_ns_ = INT64_MIN;  // the latest of the others
+  std::vector<uint64_t> held_;  // blocks: how many were put off at the end of each
   std::vector<TapMessage> refused_;
 };
 

@@ -12,7 +12,7 @@ namespace pcap_ring {
 
 // libpcap does not say where its mapping is; the system does.
 bool BlockRing::Attach(int socket) {
-  blocks_ = next_ = 0;
+  Detach();
   int version = -1;
   socklen_t size = sizeof version;
   struct stat file;
@@ -28,15 +28,25 @@ bool BlockRing::Attach(int socket) {
     if (std::sscanf(line, "%lx-%lx %*s %*x %x:%x %lu", &begin, &end, &major, &minor, &inode) != 5) continue;
     if (inode != file.st_ino || makedev(major, minor) != file.st_dev || (end - begin) % kBlockSize != 0) continue;
     // NOLINTNEXTLINE(performance-no-int-to-ptr): an address is told as a number.
-    begin_ = reinterpret_cast<uint8_t*>(begin);
-    blocks_ = (end - begin) / kBlockSize;
+    AttachTo(reinterpret_cast<uint8_t*>(begin), (end - begin) / kBlockSize);
   }
   return blocks_ > 0;
 }
 
-void BlockRing::Release() {
-  __atomic_store_n(&At(next_)->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
-  next_ = next_ + 1 < blocks_ ? next_ + 1 : 0;
+void BlockRing::AttachTo(uint8_t* begin, size_t blocks) {
+  begin_ = begin;
+  blocks_ = blocks;
+  next_ = held_ = 0;
+}
+
+void BlockRing::Hold() {
+  next_ = (next_ + 1) % blocks_;
+  ++held_;
+}
+
+void BlockRing::GiveBack() {
+  __atomic_store_n(&Held()->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+  --held_;
   // What is looked at next is not older than that: the kernel may fill its last block while it does not see this one yet.
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }

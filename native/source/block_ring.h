@@ -16,17 +16,23 @@ class BlockRing {
  public:
   // False: this socket has no such buffer, or it is not to be found.
   bool Attach(int socket);
-  void Detach() { blocks_ = 0; }
+  // To as many blocks as lie there.
+  void AttachTo(uint8_t* begin, size_t blocks);
+  void Detach() { blocks_ = held_ = 0; }
   bool attached() const { return blocks_ > 0; }
 
-  // The oldest block, once it is handed over; else nullptr.
-  tpacket_block_desc* Ready() const { return Taken(At(next_)) ? At(next_) : nullptr; }
-  // Gives it back.
-  void Release();
-  // The kernel has filled all that were given back: it drops what comes, until the oldest block is.
-  bool Full() const { return Taken(At((next_ + blocks_ - 1) % blocks_)); }
+  // The oldest block that is not held, once it is handed over; else nullptr.
+  tpacket_block_desc* Ready() const { return held_ < blocks_ && Taken(At(next_)) ? At(next_) : nullptr; }
+  // Holds it, until it is given back.
+  void Hold();
+  // The oldest of those that are held.
+  tpacket_block_desc* Held() const { return At((next_ + blocks_ - held_) % blocks_); }
+  void GiveBack();
+  size_t held() const { return held_; }
+  // The kernel has filled all that were given back: it drops what comes, until one more is.
+  bool Full() const { return Taken(At((next_ + 2 * blocks_ - held_ - 1) % blocks_)); }
   // It had, when the block that was given back last was.
-  bool WasFull() const { return Taken(At((next_ + blocks_ - 2) % blocks_)); }
+  bool WasFull() const { return Taken(At((next_ + 2 * blocks_ - held_ - 2) % blocks_)); }
   // libpcap's own, since it knows TPACKET_V3: the largest packet that it can be asked for (MAXIMUM_SNAPLEN), as pcap_bufsize()
   // says.
   static constexpr size_t kBlockSize = 256 * 1024;
@@ -43,6 +49,7 @@ class BlockRing {
   uint8_t* begin_ = nullptr;
   size_t blocks_ = 0;
   size_t next_ = 0;
+  size_t held_ = 0;  // right before it
 };
 
 }  // namespace pcap_ring

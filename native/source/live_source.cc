@@ -23,6 +23,9 @@ namespace {
 // Handed out at once; they may be of large packets.
 constexpr int kMostBlocks = 16;
 
+// Beside the kernel's own. The newest of the blocks that are held the kernel would hardly have got back sooner.
+int BytesToHold(size_t blocks) { return blocks == 0 ? 0 : static_cast<int>((blocks - 1) * BlockRing::kBlockSize); }
+
 // libpcap's own word may be empty for some codes.
 std::string Explain(pcap_t* handle, int code) {
   const std::string detail = pcap_geterr(handle);
@@ -53,7 +56,7 @@ Status ActivationError(pcap_t* handle, int code, const std::string& device) {
 
 Status LiveSource::Open(const Options& options) {
   options_ = options;
-  held_drops_ = 0;
+  late_drops_ = 0;
   if (if_nametoindex(options.device.c_str()) == 0) {
     return {Code::kNoSuchDevice, "there is no device \"" + options.device + "\"; there are " + DeviceNames(), ENODEV,
             "if_nametoindex"};
@@ -64,7 +67,7 @@ Status LiveSource::Open(const Options& options) {
   pcap_set_snaplen(handle.get(), static_cast<int>(options.snaplen));
   pcap_set_promisc(handle.get(), options.promiscuous ? 1 : 0);
   pcap_set_timeout(handle.get(), options.latency_ms);
-  pcap_set_buffer_size(handle.get(), options.kernel_buffer);
+  pcap_set_buffer_size(handle.get(), options.kernel_buffer + BytesToHold(options.most_held));
   pcap_set_tstamp_precision(handle.get(), PCAP_TSTAMP_PRECISION_NANO);
   const int activated = pcap_activate(handle.get());
   if (activated < 0) return ActivationError(handle.get(), activated, options.device);
@@ -164,11 +167,9 @@ int LiveSource::Dispatch(int most, Sink* sink) {
   return count;
 }
 
-// The kernel drops while all blocks are full, until it gets the one back that it wants to fill next. That is the one that
-// was handed out, if any: so what it has dropped by then stands right before what this block holds when it comes again. It is
-// asked only where it had no other block: to ask for every one would cost as much as a dozen packets.
 int LiveSource::DispatchBlocks(int most, Sink* sink) {
   int count = 0;
+  GiveBack(sink);
   for (int blocks = 0; blocks < kMostBlocks && count < most; ++blocks) {
     tpacket_block_desc* const block = blocks_.Ready();
     if (block == nullptr) break;
@@ -179,21 +180,33 @@ int LiveSource::DispatchBlocks(int most, Sink* sink) {
     if (const uint32_t drops = late ? ReadDrops() : 0; drops > 0) sink->OnDrops(drops, slot, 0);
     sink->OnBlock(slot, block->hdr.bh1.num_pkts);
     HandOut(block, sink);
+    blocks_.Hold();
     sink->OnBlockEnd();
-    const uint32_t before = held_drops_ + (blocks_.Full() ? ReadDrops() : 0);
-    if (before > 0) sink->OnDrops(before, slot, 0);
-    blocks_.Release();
-    // Dropped in the moment until the block was given back. Or, as this thread was held up, after the kernel had filled it
-    // again and wanted the one behind it.
-    held_drops_ = blocks_.WasFull() ? ReadDrops() : 0;
-    if (held_drops_ == 0 || BlockRing::Taken(block)) continue;
-    sink->OnDrops(held_drops_, slot, 0);
-    held_drops_ = 0;
+    GiveBack(sink);
   }
   if (count > 0) return count;
   int error = 0;
   socklen_t size = sizeof error;
   return getsockopt(socket(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0 ? 0 : -1;
+}
+
+// The kernel drops while all blocks are full, until it gets the one back that it wants to fill next. That is the oldest of those
+// that were handed out, if any: so what it has dropped by then stands right before what this block holds when it comes again. It
+// is asked only where it had no other block: to ask for every one would cost as much as a dozen packets.
+void LiveSource::GiveBack(Sink* sink) {
+  for (const size_t held = sink->HeldBlocks(); blocks_.held() > held;) {
+    tpacket_block_desc* const block = blocks_.Held();
+    const auto slot = reinterpret_cast<uintptr_t>(block);
+    const uint32_t before = late_drops_ + (blocks_.Full() ? ReadDrops() : 0);
+    if (before > 0) sink->OnDrops(before, slot, 0);
+    blocks_.GiveBack();
+    // Dropped in the moment until the block was given back. Or, as this thread was held up, after the kernel had filled it
+    // again and wanted the one behind it.
+    late_drops_ = blocks_.WasFull() ? ReadDrops() : 0;
+    if (late_drops_ == 0 || BlockRing::Taken(block)) continue;
+    sink->OnDrops(late_drops_, slot, 0);
+    late_drops_ = 0;
+  }
 }
 
 void LiveSource::StampsOfBlock(std::vector<int64_t>* stamps) const {

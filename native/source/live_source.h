@@ -26,15 +26,18 @@ class LiveSource {
     uint32_t snaplen = 2048;
     bool promiscuous = false;
     int kernel_buffer = 2 * 1024 * 1024;
+    size_t most_held = 0;  // blocks, for which the buffer is larger by so many less one
     int latency_ms = 100;
   };
   class Sink {
    public:
     virtual void OnPacket(const Packet& packet) = 0;
     // A block of the kernel's buffer begins with the next packet, with at most so many. Blocks come round: `slot` tells them
-    // apart. What its packets point to stays until OnBlockEnd.
+    // apart. What its packets point to stays until OnBlockEnd, and for as long as the block is held.
     virtual void OnBlock(uintptr_t slot, uint32_t packets) = 0;
     virtual void OnBlockEnd() = 0;
+    // How many of the newest blocks are to be held, at most `most_held`. Asked behind each block, and before others are looked for.
+    virtual size_t HeldBlocks() const = 0;
     // The kernel dropped `packets` for want of room, right before it began to fill the block that is the next to come in
     // this `slot`; or (0: blocks are not to be seen) about `before_ns`.
     virtual void OnDrops(uint32_t packets, uintptr_t slot, int64_t before_ns) = 0;
@@ -56,6 +59,8 @@ class LiveSource {
   // its sockets, though it may come back under the same index.
   bool Hears(int index) const;
 
+  // Blocks of the kernel's buffer are read in place: OnBlock comes before their packets.
+  bool reads_blocks() const { return blocks_.attached(); }
   int fd() const { return pcap_get_selectable_fd(handle_.get()); }
   int socket() const { return pcap_fileno(handle_.get()); }
   // Milliseconds after which the descriptor must be looked at although poll() is silent; -1 for never.
@@ -65,7 +70,7 @@ class LiveSource {
   // kernel's buffer is empty; -1 when the device fails.
   int Dispatch(int most, Sink* sink);
   // Whether there may be more than the `count` that were just handed out.
-  bool HasMore(int count, int most) const { return blocks_.attached() ? blocks_.Ready() != nullptr : count >= most; }
+  bool HasMore(int count, int most) const { return reads_blocks() ? blocks_.Ready() != nullptr : count >= most; }
   // The times of the packets in the block that is about to be handed out (OnBlock), in the order in which they passed.
   void StampsOfBlock(std::vector<int64_t>* stamps) const;
 
@@ -80,6 +85,7 @@ class LiveSource {
   void RefuseOtherDirection();
   bool FromBeforeOpen(const Packet& packet);
   int DispatchBlocks(int most, Sink* sink);
+  void GiveBack(Sink* sink);
   void HandOut(tpacket_block_desc* block, Sink* sink);
   void PutTagBack(const tpacket3_hdr& frame, Packet* packet) const;
   int DispatchByLibpcap(int most, Sink* sink);
@@ -94,7 +100,7 @@ class LiveSource {
   bool loopback_ = false;
   bool has_frame_headers_ = false;  // V3, and not a cooked device, where libpcap's header stands in between
   uint32_t frame_offset_ = 0;       // from the kernel's frame header to a packet that libpcap hands out, as last seen
-  uint32_t held_drops_ = 0;         // seen, and to be told of with the next block
+  uint32_t late_drops_ = 0;         // seen, and to be told of with the next block that is given back
   bool settled_ = false;            // what was taken before the filter was there is through
   int64_t opened_ns_ = 0;
   int64_t settled_by_ns_ = 0;  // monotonic
