@@ -1,10 +1,6 @@
-import type {
-  PutObjectCommand,
-  PutObjectCommandOutput,
-  S3Client,
-  ServiceInputTypes,
-  ServiceOutputTypes,
-} from '@aws-sdk/client-s3'
+import { setTimeout as delay } from 'node:timers/promises'
+
+import type { S3Client, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3'
 import type { Command } from '@smithy/types'
 
 import { PcapRingError } from '../../errors.js'
@@ -50,6 +46,7 @@ export const isBrokenOff = (error: unknown): boolean =>
   error instanceof PcapRingError && answers.has(error) && answers.get(error)?.status === undefined
 
 const attempts = 5
+const pauseMs = 20
 
 /** A bucket: what it refuses, and that it is away, is `ERR_PCAP_ARCHIVE_UNAVAILABLE`. */
 export class Bucket {
@@ -74,13 +71,17 @@ export class Bucket {
     }
   }
 
-  /** Of an object that it has whole. Where others take versions of it away, Ceph's gateway may say that there is none. */
-  async put(command: PutObjectCommand, signal?: AbortSignal): Promise<PutObjectCommandOutput> {
+  /** What makes an object. Where others take versions of it away, Ceph's gateway may say that there is none. */
+  async put<I extends ServiceInputTypes, O extends ServiceOutputTypes>(
+    command: Command<ServiceInputTypes, I, ServiceOutputTypes, O, never>,
+    signal?: AbortSignal,
+  ): Promise<O> {
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.send(command, signal)
       } catch (error) {
-        if (!isAbsent(error) || attempt === attempts) throw error
+        if (!isAnswer(error, 'NoSuchKey') || attempt === attempts) throw error
+        await delay(pauseMs * attempt)
       }
     }
   }

@@ -117,6 +117,7 @@ export class Objects {
         }
         if (command instanceof s3.CompleteMultipartUploadCommand) {
           if (!(await this.#take(key, writer, command.input.UploadId as string, stop.signal))) throw taken
+          return this.#bucket.put(command, stop.signal)
         }
         const answer: unknown = await this.#bucket.send(command as never, stop.signal)
         if (command instanceof s3.CreateMultipartUploadCommand) {
@@ -227,7 +228,7 @@ export class Objects {
       if (isFinished) return this.#finished(attempt, uploadId, there.VersionId)
     }
     if (there !== null) await this.#undo(key, writer, there)
-    if (failure !== taken && !isAnswer(failure, 409, 412)) throw failure
+    if (failure !== taken && !isAnswer(failure, 409, 412, 'NoSuchKey')) throw failure
     await this.#settled(key, signal)
     return false
   }
