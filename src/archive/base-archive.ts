@@ -29,7 +29,7 @@ import { handle, type Served } from './handler.js'
 import { inPassing } from './in-passing.js'
 import { KeyRing } from './keys.js'
 import { readLink, writeLink } from './links.js'
-import { isSystemError } from './local-files.js'
+import { isSystemError, readAt } from './local-files.js'
 import type { Archive, ArchivedCapture, ArchiveOptions, ArchiveSink, AuditTrail } from './types.js'
 import type { Kept, Known, Vault } from './vault.js'
 
@@ -442,20 +442,22 @@ async function openSource(path: string): Promise<FileHandle> {
   }
 }
 
-/** All of a file from its beginning, wherever it was read up to. */
+/** All of a file from its beginning, wherever it was read up to. One piece is read while somebody is at work on that before it. */
 async function* piecesOf(file: FileHandle, signal?: AbortSignal): AsyncGenerator<Buffer> {
-  for (let position = 0; ; ) {
+  for await (const piece of ahead(positions(), 2, (position) => pieceAt(file, position))) {
     signal?.throwIfAborted()
-    const { bytesRead, buffer } = await readAt(file, position)
-    if (bytesRead === 0) return
-    yield buffer.subarray(0, bytesRead)
-    position += bytesRead
+    if (piece.length === 0) return
+    yield piece
   }
 }
 
-async function readAt(file: FileHandle, position: number): Promise<{ bytesRead: number; buffer: Buffer }> {
+function* positions(): Generator<number> {
+  for (let position = 0; ; position += pieceSize) yield position
+}
+
+async function pieceAt(file: FileHandle, position: number): Promise<Buffer> {
   try {
-    return await file.read(Buffer.allocUnsafeSlow(pieceSize), 0, pieceSize, position)
+    return await readAt(file, position, pieceSize)
   } catch (cause) {
     const { errno, syscall, message } = cause as NodeJS.ErrnoException
     throw new PcapRingError('ERR_PCAP_BAD_FILE', `cannot read the capture: ${message}`, { errno, syscall, cause })

@@ -172,6 +172,22 @@ export async function unfinishedIn(directory: string, pattern: RegExp, forMs: nu
   return found
 }
 
+/** As many bytes as there are, at most `length`. */
+export async function readAt(file: FileHandle, position: number, length: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafeSlow(length)
+  let filled = 0
+  while (filled < length) {
+    const { bytesRead } = await file.read(bytes, filled, length - filled, position + filled)
+    if (bytesRead === 0) break
+    filled += bytesRead
+  }
+  return bytes.subarray(0, filled)
+}
+
+export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten
+}
+
 /** null: it is not there. */
 export async function textOf(path: string): Promise<string | null> {
   const file = await openToRead(path)

@@ -5,7 +5,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import { PcapRingError } from '../errors.js'
 import { isName } from './keys.js'
-import { available, createFile, namesIn, openToRead, removeFile, removeJust, unfinishedIn } from './local-files.js'
+import {
+  available,
+  createFile,
+  namesIn,
+  openToRead,
+  readAt,
+  removeFile,
+  removeJust,
+  unfinishedIn,
+  writeAll,
+} from './local-files.js'
 import type { Store, StoredFile } from './store.js'
 
 const extension = '.sealed'
@@ -20,6 +30,9 @@ export class LocalFile implements StoredFile {
   readonly #handle: FileHandle
   readonly #path: string
   readonly #stats: BigIntStats
+  #readUpTo = -1
+  /** What is behind that, of where it is read on and on. */
+  #next: { position: number; length: number; bytes: Promise<Buffer> } | null = null
 
   constructor(path: string, handle: FileHandle, stats: BigIntStats) {
     this.#path = path
@@ -33,17 +46,28 @@ export class LocalFile implements StoredFile {
     return dev === this.#stats.dev && ino === this.#stats.ino
   }
 
-  read(position: number, length: number): Promise<Buffer> {
-    return available(this.#path, async () => {
-      const buffer = Buffer.allocUnsafeSlow(Math.max(0, Math.min(length, this.size - position)))
-      let filled = 0
-      while (filled < buffer.length) {
-        const { bytesRead } = await this.#handle.read(buffer, filled, buffer.length - filled, position + filled)
-        if (bytesRead === 0) break
-        filled += bytesRead
-      }
-      return buffer.subarray(0, filled)
-    })
+  async read(position: number, length: number): Promise<Buffer> {
+    const goesOn = position === this.#readUpTo
+    const next = this.#next
+    this.#next = null
+    const known = next?.position === position && next.length === length
+    const bytes = await (known ? next.bytes : this.#fetch(position, length))
+    this.#readUpTo = position + bytes.length
+    if (goesOn && this.#readUpTo < this.size) this.#readAhead(this.#readUpTo, length)
+    return bytes
+  }
+
+  /** While somebody is at work on what is before it. */
+  #readAhead(position: number, length: number): void {
+    const bytes = this.#fetch(position, length)
+    // It is told of where it is read.
+    bytes.catch(() => {})
+    this.#next = { position, length, bytes }
+  }
+
+  #fetch(position: number, length: number): Promise<Buffer> {
+    const left = Math.max(0, this.size - position)
+    return available(this.#path, () => readAt(this.#handle, position, Math.min(length, left)))
   }
 
   close(): Promise<void> {
@@ -67,10 +91,16 @@ export class LocalStore implements Store {
     const path = this.location(id)
     return available(`the archive ${this.#directory}`, () =>
       createFile(path, 0o400, async (file) => {
+        // One piece is written while the next is made.
+        let written: Promise<void> = Promise.resolve()
         for await (const bytes of content) {
           signal?.throwIfAborted()
-          await file.writeFile(bytes)
+          await written
+          written = writeAll(file, bytes)
+          // It is told of before the next, or at the end; if `content` fails meanwhile, that is.
+          written.catch(() => {})
         }
+        await written
       }),
     )
   }

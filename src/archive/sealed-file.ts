@@ -9,7 +9,7 @@ import { chunkSize, chunksOf, openChunk, Sealer, sealedChunkSize, sealedSize } f
 import type { Incoming, Kept } from './vault.js'
 
 /** Read and opened at once. */
-const chunksAtOnce = 16
+const chunksAtOnce = 8
 
 /** The bytes of an archived capture: a head, and in chunks the report and then the capture. */
 export async function* seal({ known, key, report, capture, enter }: Incoming): AsyncGenerator<Buffer> {
