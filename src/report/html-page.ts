@@ -84,7 +84,7 @@ function composition({ composition, sections }: View): Html | null {
   if (composition.length === 0) return null
   const legend = composition.map(
     ({ part, meaning, packets, share }) =>
-      html`<li>${swatch(part)}<b>${part}</b> <data data-part="${part}" value="${packets}">${count(packets)}</data> packets, ${percent(share)} <span class="soft">${meaning}</span></li>`,
+      html`<li>${swatch(part)}<b>${part}</b> <data data-part="${part}" value="${packets}">${count(packets)}</data> packet${packets === 1 ? '' : 's'}, ${percent(share)} <span class="soft">${meaning}</span></li>`,
   )
   const rows = sections.map(
     ({ name, packets, firstFrame, lastFrame, from, to }) =>
@@ -133,7 +133,7 @@ function attack({ attack, kind }: View): Html | null {
 
 function coverage({ coverage, loss }: View): Html {
   const lost = loss === null ? null : html`<h3>Loss</h3><p>${loss}</p>`
-  return html`<section id="coverage" aria-labelledby="coverage-heading"><h2 id="coverage-heading">Coverage</h2><ul class="words">${coverage.map((sentence) => html`<li>${sentence}</li>`)}</ul>${lost}</section>`
+  return html`<section id="coverage" aria-labelledby="coverage-heading"><h2 id="coverage-heading">Coverage</h2><ul class="words">${coverage.map((sentence) => html`<li>${unbroken(sentence)}</li>`)}</ul>${lost}</section>`
 }
 
 function traffic({ rankings }: View): Html | null {
@@ -160,6 +160,10 @@ function opening({ commands }: View): Html | null {
   if (commands.length === 0) return null
   return html`<section id="open" aria-labelledby="open-heading"><h2 id="open-heading">Open the file</h2>${commands.map(({ tool, lines }: Command) => html`<h3>${tool}</h3><pre>${lines.join('\n')}</pre>`)}</section>`
 }
+
+/** Times in it stay in one line. */
+const unbroken = (sentence: string): Html =>
+  html`${sentence.split(/(\d{4}-\d\d-\d\dT[\d:.]+Z)/).map((part, i) => (i % 2 === 0 ? html`${part}` : html`<span class="time">${part}</span>`))}`
 
 const facts = (all: readonly Fact[]): Html =>
   html`<dl class="facts">${all.map(({ label, text, literal }) => html`<dt>${label}</dt><dd>${literal ? html`<code>${text}</code>` : text}</dd>`)}</dl>`

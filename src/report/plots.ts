@@ -9,6 +9,7 @@ import type { Composed } from './view.js'
 
 /** Patterns, which tell the parts without colour; once a page. */
 export const patterns: Html = html`<svg class="patterns" width="0" height="0" aria-hidden="true" focusable="false"><defs>
+<pattern id="strokes" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(-45)"><rect width="8" height="8" class="pre"/><rect width="1.3" height="8" class="over"/></pattern>
 <pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" class="onset"/><rect width="2" height="6" class="over"/></pattern>
 <pattern id="dots" width="6" height="6" patternUnits="userSpaceOnUse"><rect width="6" height="6" class="end"/><circle cx="3" cy="3" r="1.2" class="over"/></pattern>
 <pattern id="lines" width="4" height="4" patternUnits="userSpaceOnUse"><rect width="4" height="4" class="back"/><rect width="4" height="1.4" class="counted"/></pattern>
@@ -33,7 +34,7 @@ export function compositionBar(composed: readonly Composed[]): Html {
     const label =
       width / all < labelledShare
         ? null
-        : html`<g><text class="inside" x="${percent(middle)}" y="26" text-anchor="middle">${part}</text></g>`
+        : html`<g><text class="inside on-${part.toLowerCase()}" x="${percent(middle)}" y="26" text-anchor="middle">${part}</text></g>`
     return html`<rect class="${fill(part)}" x="${percent(x)}" width="${percent(scale(width))}" height="40"/>${label}`
   })
   return html`<svg class="bar" width="100%" height="40" aria-hidden="true" focusable="false">${segments}</svg>`
@@ -77,11 +78,11 @@ export function ratePlot({ title, since, from, to, parts, bins, marks, holes }: 
     const text = rate(tick, 'pps').replace('.0 ', ' ')
     return html`<text class="tick" x="2" y="${top + y(tick) - 3}">${text}</text>`
   })
-  const axis = timeTicks(from, to).map(({ at, text }) => {
-    const place = x(at)
-    const anchor = place < 8 ? 'start' : place > 92 ? 'end' : 'middle'
-    return html`<line class="axis" x1="${percent(place)}" x2="${percent(place)}" y1="${bottom}" y2="${bottom + 5}"/><text class="tick" x="${percent(place)}" y="${bottom + 17}" text-anchor="${anchor}">${text}</text>`
-  })
+  const axis = placed(timeTicks(from, to).map((tick) => ({ ...tick, place: x(tick.at) }))).map(
+    ({ place, anchor, text }) => {
+      return html`<line class="axis" x1="${percent(place)}" x2="${percent(place)}" y1="${bottom}" y2="${bottom + 5}"/><text class="tick" x="${percent(place)}" y="${bottom + 17}" text-anchor="${anchor}">${text}</text>`
+    },
+  )
   const labels = labelled(marks.map(({ name, at }) => ({ name, at, place: Math.min(100, Math.max(0, x(at))) })))
   const lines = labels.map(({ name, place, row }) => {
     const there = percent(place)
@@ -152,6 +153,8 @@ const units = [
 
 /** Few enough for a phone. */
 const mostTicks = 4
+/** Percent between a tick whose text stands inwards and the next one. */
+const leastApart = 23
 
 function timeTicks(from: number, to: number): { at: number; text: string }[] {
   const unit = units.findLast(({ from: least }) => to - from >= least) ?? units[0]
@@ -162,6 +165,18 @@ function timeTicks(from: number, to: number): { at: number; text: string }[] {
       at: tick * unit.ms,
       text: `${tick < 0 ? '−' : ''}${Number(Math.abs(tick).toFixed(6))} ${unit.name}`,
     }))
+}
+
+/** At the edges their texts stand inwards: without those for which that leaves no room beside the next one, on a phone. */
+function placed(ticks: readonly { text: string; place: number }[]): { text: string; place: number; anchor: string }[] {
+  const anchored = ticks.map((tick) => ({
+    ...tick,
+    anchor: tick.place < 8 ? 'start' : tick.place > 92 ? 'end' : 'middle',
+  }))
+  return anchored.filter(({ place, anchor }, i) => {
+    const next = anchor === 'start' ? ticks[i + 1] : anchor === 'end' ? ticks[i - 1] : undefined
+    return next === undefined || Math.abs(next.place - place) > leastApart
+  })
 }
 
 /** `+1.5 s`, `−20 ms`, `0`. */

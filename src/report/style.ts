@@ -18,9 +18,9 @@ a{color:var(--focus)}
 nav ul{display:flex;flex-wrap:wrap;gap:.2rem 1rem;margin:.5rem 0;padding:0;list-style:none;font-size:.95rem}
 nav a{display:inline-block;padding:.25rem 0}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.75rem;margin:1rem 0}
-.figures div{background:var(--card);border-radius:.5rem;padding:.6rem .8rem}
+.figures div{display:flex;flex-direction:column;justify-content:space-between;background:var(--card);border-radius:.5rem;padding:.6rem .75rem}
 .figures dt{color:var(--soft);font-size:.85rem}
-.figures dd{margin:0;font-size:1.3rem;font-weight:650;font-variant-numeric:tabular-nums}
+.figures dd{margin:0;font-size:1.2rem;font-weight:650;font-variant-numeric:tabular-nums;white-space:nowrap}
 section{margin:0 0 1.75rem}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));gap:0 2.5rem}
 .bar{display:block;border-radius:.4rem}
@@ -30,18 +30,18 @@ section{margin:0 0 1.75rem}
 .soft{color:var(--soft)}
 .patterns{position:absolute}
 svg text{fill:var(--text);font-size:12px}
-svg .inside{fill:var(--back);font-weight:700;font-size:13px;letter-spacing:.04em}
+svg .inside{fill:var(--back);font-weight:700;font-size:13px;letter-spacing:.04em;paint-order:stroke;stroke-width:6px;stroke-linejoin:round}.on-pre{stroke:var(--pre)}.on-onset{stroke:var(--onset)}.on-end{stroke:var(--end)}
 svg .tick{paint-order:stroke;stroke:var(--back);stroke-width:3.5px}
-svg .label{font-weight:600;paint-order:stroke;stroke:var(--back);stroke-width:3px}
+svg .label{font-weight:600;paint-order:stroke;stroke:var(--back);stroke-width:7px;stroke-linejoin:round}
 .plot{display:block;overflow:visible}
-.part-pre{fill:var(--pre)}.part-onset{fill:url(#hatch)}.part-attack,.part-capture{fill:var(--attack)}.part-recording{fill:var(--pre)}.part-end{fill:url(#dots)}.part-counted{fill:url(#lines)}
-.onset{fill:var(--onset)}.end{fill:var(--end)}.counted{fill:var(--attack)}.back,.over{fill:var(--back)}.faint{fill:var(--soft)}
+.part-pre{fill:url(#strokes)}.part-onset{fill:url(#hatch)}.part-attack,.part-capture{fill:var(--attack)}.part-recording{fill:var(--pre)}.part-end{fill:url(#dots)}.part-counted{fill:url(#lines)}
+.pre{fill:var(--pre)}.onset{fill:var(--onset)}.end{fill:var(--end)}.counted{fill:var(--attack)}.back,.over{fill:var(--back)}.faint{fill:var(--soft)}
 .hole{fill:url(#missing);stroke:var(--rule)}
 .grid{stroke:var(--rule)}.axis{stroke:var(--soft)}
 .mark{stroke:var(--text);stroke-width:1.5}
 .mark-onset{stroke-dasharray:2 3}.mark-cap{stroke-dasharray:7 4}.mark-resolved{stroke-dasharray:9 3 2 3}
 .track{fill:var(--rule)}.value{fill:var(--value)}
-.scroll{overflow-x:auto}
+.scroll{overflow-x:auto}.scroll th{white-space:nowrap}
 table{border-collapse:collapse;width:100%;font-size:.93rem}
 caption{text-align:left;font-weight:650;padding:0 0 .3rem;font-size:1.02rem}
 th,td{text-align:left;padding:.22rem 1rem .22rem 0;border-bottom:1px solid var(--rule);vertical-align:baseline;font-weight:400}
@@ -64,6 +64,7 @@ summary{cursor:pointer;color:var(--focus)}
 :focus-visible{outline:3px solid var(--focus);outline-offset:2px}
 footer{color:var(--soft);font-size:.9rem;padding-bottom:2rem}
 @media (max-width:30rem){body{font-size:15px}header,main,footer{padding-left:.9rem;padding-right:.9rem}.figures{grid-template-columns:1fr 1fr}.figures dd{font-size:1.12rem}.facts{grid-template-columns:1fr;gap:0}.facts dd{margin:0 0 .45rem}th,td{padding-right:.7rem}.graph{width:14%;min-width:2.5rem}}
+@media (forced-colors:active){:root{--back:Canvas;--card:Canvas;--text:CanvasText;--soft:CanvasText;--rule:GrayText;--focus:LinkText;--pre:CanvasText;--onset:CanvasText;--attack:CanvasText;--end:CanvasText;--value:CanvasText;--low:CanvasText;--medium:CanvasText;--high:CanvasText}.figures div,pre{border:1px solid}svg .inside{fill:Canvas;forced-color-adjust:none}}
 @page{size:A4;margin:10mm}
 @media print{
 body{font-size:8.5px;line-height:1.3;print-color-adjust:exact;-webkit-print-color-adjust:exact}

@@ -123,7 +123,7 @@ function ofIncident(report: IncidentReport): Own {
     figures: [
       { name: 'packets', label: 'packets in the file', text: count(report.packets), value: report.packets },
       { name: 'bytes', label: 'size of the file', text: shortSize(report.bytes), value: report.bytes },
-      { name: 'duration', label: 'from freeze to resolve', text: duration(lasted), value: lasted },
+      { name: 'duration', label: 'freeze to resolve', text: duration(lasted), value: lasted },
       peak('peak-pps', 'peak packet rate', statistics.peakPps.value, 'pps'),
       peak('peak-bps', 'peak bit rate', statistics.peakBps.value, 'bps'),
       {
@@ -174,7 +174,7 @@ function ofRecording(report: RecordingReport): Own {
       { name: 'bytes', label: 'size of the file', text: shortSize(bytes), value: bytes },
       {
         name: 'duration',
-        label: 'from the first packet to the last',
+        label: 'first to last packet',
         text: lasted === null ? 'not known' : duration(lasted),
         value: lasted,
       },

@@ -93,7 +93,8 @@ function beginning({ coverage }: IncidentReport): string {
   return `The attack began ${who}. ${before}`
 }
 
-function missing({ coverage, packets: recorded }: IncidentReport): string[] {
+function missing(report: IncidentReport): string[] {
+  const { coverage, packets: recorded } = report
   const { complete, gaps } = coverage
   if (complete)
     return recorded === 0
@@ -108,20 +109,30 @@ function missing({ coverage, packets: recorded }: IncidentReport): string[] {
       ? 'Packets are'
       : `${exact ? '' : known ? 'About ' : 'At least '}${packets(sum)} ${sum === 1 ? 'is' : 'are'}`
   const rest = gaps.length - mostGaps
-  if (gaps.length === 1) return gaps.map(gapInWords)
+  const words = gaps.slice(0, mostGaps).map((gap) => gapInWords(gap, whyMissing(gap, report)))
+  if (gaps.length === 1) return words
   return [
     `${many} missing in ${count(gaps.length)} places.`,
-    ...gaps.slice(0, mostGaps).map(gapInWords),
+    ...words,
     ...(rest > 0 ? [`The other ${count(rest)} are in the JSON report.`] : []),
   ]
 }
 
-function gapInWords({ from, to, packets: number, exact, reason }: Gap): string {
+/** What the ring did not keep from the last packet before the cap on came too late, not too early. */
+function whyMissing({ from, reason }: Gap, { capped, sections }: IncidentReport): string {
+  const attack = sections.find(({ name }) => name === 'attack')
+  if (reason === 'ring' && capped !== null && attack !== undefined && from >= attack.to) {
+    return 'they came after the cap, and were only counted'
+  }
+  return reasons[reason] ?? reason
+}
+
+function gapInWords({ from, to, packets: number, exact }: Gap, why: string): string {
   const many =
     number === null
       ? 'An unknown number of packets is'
       : `${exact ? '' : 'About '}${packets(number)} ${number === 1 ? 'is' : 'are'}`
-  return `${many} missing from ${from} to ${to}: ${reasons[reason] ?? reason}.`
+  return `${many} missing from ${from} to ${to}: ${why}.`
 }
 
 function sampled({ name, sampling }: Section): string[] {

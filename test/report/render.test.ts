@@ -98,7 +98,8 @@ test('in plain words', (t) => {
   const { coverage } = exampleReport()
   const at = '2024-01-01T00:00:01.000000Z'
   const gap = { from: at, to: '2024-01-01T00:00:02.000000Z', packets: 1, exact: true, reason: 'ring' } as const
-  const page = (over: Partial<IncidentReport>): string => render(exampleReport(over))
+  const page = (over: Partial<IncidentReport>): string =>
+    render(exampleReport(over)).replace(/<span class="time">(.*?)<\/span>/g, '$1')
   t.match(page({}), 'Nothing is missing between the first packet in the file and the last.')
   t.match(page({}), 'Where the attack began is not known')
   t.match(page({ coverage: { ...coverage, complete: false } }), 'Whether packets are missing')
@@ -113,6 +114,11 @@ test('in plain words', (t) => {
   t.match(several, 'About 13 packets are missing in 10 places.')
   t.match(several, 'About 4 packets are missing')
   t.match(several, 'The other 4 are in the JSON report.')
+  const [, attack, end] = exampleReport().sections as [unknown, ...IncidentReport['sections']]
+  const afterCap = { ...gap, from: attack?.to as string, to: end?.to as string }
+  const reserved = { coverage: { ...coverage, complete: false, gaps: [afterCap] } }
+  t.match(page(reserved), 'they came after the cap, and were only counted.')
+  t.match(page({ ...reserved, capped: null }), 'the ring no longer held them at the freeze.')
   t.match(
     page({ coverage: { ...coverage, complete: false, gaps: [{ ...gap, packets: null }] } }),
     'An unknown number of packets is',
