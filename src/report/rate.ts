@@ -11,6 +11,11 @@ interface Slot {
   part: Part
 }
 
+interface Hole {
+  from: number
+  to: number
+}
+
 export interface Mark {
   name: string
   at: number
@@ -36,7 +41,7 @@ export interface Course {
   rows: Bin[]
   marks: Mark[]
   /** Where packets are missing. */
-  holes: { from: number; to: number }[]
+  holes: Hole[]
 }
 
 const mostBins = 180
@@ -65,7 +70,9 @@ export function coursesOf(report: AnyReport): Course[] {
   if (whole.length === 0) return []
   const first = report.from === null ? 0 : Math.min(0, since(report.from))
   const last = Math.max(since(report.resolvedAt), report.to === null ? 0 : since(report.to))
-  const all = course('The whole incident', 'the freeze', whole, first, last, marks, holes)
+  // What is missing in the file behind the cap was counted, and is in the rate.
+  const unseen = holes.filter(({ from }) => cap === undefined || from < cap || counted.length === 0)
+  const all = course('The whole incident', 'the freeze', whole, first, last, marks, holes, unseen)
   if (report.from === null || report.to === null) return [all]
   const [fileFrom, fileTo] = [since(report.from), since(report.to)]
   if (fileTo - fileFrom > (last - first) / 2 || fileTo <= fileFrom) return [all]
@@ -150,13 +157,15 @@ function course(
   first: number,
   last: number,
   marks: Mark[],
-  gaps: readonly { from: number; to: number }[],
+  gaps: readonly Hole[],
+  unseen: readonly Hole[] = gaps,
 ): Course {
   const shortest = slots.reduce((least, { from, to }) => Math.min(least, to - from), Infinity)
   const [from, to] = last > first ? [first, last] : [first, first + 1]
-  const holes = gaps
-    .map((gap) => ({ from: Math.max(gap.from, from), to: Math.min(gap.to, to) }))
-    .filter((gap) => gap.to > gap.from)
+  const within = (holes: readonly Hole[]): Hole[] =>
+    holes
+      .map((hole) => ({ from: Math.max(hole.from, from), to: Math.min(hole.to, to) }))
+      .filter((hole) => hole.to > hole.from)
   const length = Math.max((to - from) / mostBins, Math.min(shortest, to - from))
   // On a grid from 0 on, so that no bin lies on both sides of the freeze.
   const edges = [from]
@@ -171,20 +180,15 @@ function course(
     from,
     to,
     parts: order.filter((part) => slots.some((slot) => slot.part === part && slot.packets > 0)),
-    bins: binned(slots, edges, holes, length / 4),
-    rows: binned(slots, few, holes, 0),
+    bins: binned(slots, edges, within(unseen), length / 4),
+    rows: binned(slots, few, within(unseen), 0),
     marks,
-    holes,
+    holes: within(gaps),
   }
 }
 
 /** @param least ms: a bin that is shorter, but for what is missing, takes the rate of the one before it */
-function binned(
-  slots: readonly Slot[],
-  edges: readonly number[],
-  holes: readonly { from: number; to: number }[],
-  least: number,
-): Bin[] {
+function binned(slots: readonly Slot[], edges: readonly number[], holes: readonly Hole[], least: number): Bin[] {
   const [first, last] = [edges[0] as number, edges.at(-1) as number]
   const bins: Bin[] = edges.slice(1).map((to, i) => ({ from: edges[i] as number, to, pps: {}, total: 0 }))
   let begin = 0

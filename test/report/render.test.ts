@@ -1,4 +1,4 @@
-// The page as text: its formats, its policy, and that nothing of a report becomes markup. In a browser: page.test.ts.
+// The page as text: its formats, its policy, and that nothing of a report becomes markup. In a browser: test/browser.
 
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -41,6 +41,14 @@ test('each figure of a report is on the page', async (t) => {
   for (const text of [report.sha256, report.frozenAt, report.resolvedAt, report.from, report.custody.host.hostname]) {
     t.match(page, text as string)
   }
+})
+
+test('what was only counted behind the cap makes no higher rate', async (t) => {
+  const report = await floodReport(t)
+  t.equal(report.capped, 'packets')
+  const [, highest] = /The highest rate drawn is ([\d.]+) kpps/.exec(render(report)) ?? []
+  // Bins are shorter than the intervals of the peak.
+  t.ok(Number(highest) < (report.statistics.peakPps.value / 1_000) * 1.1, `${highest} kpps`)
 })
 
 test('whatever stands in any field stays text', async (t) => {
