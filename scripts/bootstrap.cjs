@@ -80,6 +80,7 @@ const testTools = [
   { name: 'ip', package: 'iproute2', present: () => inPath('ip') },
   { name: 'ethtool', package: 'ethtool', present: () => inPath('ethtool') },
   { name: 'sysctl', package: 'procps', present: () => inPath('sysctl') },
+  { name: 'chromium', package: 'chromium', present: () => inPath('chromium') },
   { name: 'setpriv', package: 'util-linux', present: () => inPath('setpriv') && inPath('unshare') },
 ]
 
