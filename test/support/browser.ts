@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
-import { teardown } from 'tap'
+import { comment, teardown } from 'tap'
 
 const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find((file) => existsSync(file))
 
@@ -61,12 +61,34 @@ export interface Opened {
   said: string[]
 }
 
-/** Opens a page as it comes out of a file, for as long as `use` takes. Where Chromium dies meanwhile the error tells what it said. */
-export async function withPage<T>(
-  html: string,
-  options: BrowserContextOptions,
-  use: (opened: Opened) => Promise<T>,
-): Promise<T> {
+class Died extends Error {
+  readonly chromiumSaid: string[]
+
+  constructor(why: string, cause: unknown, chromiumSaid: string[]) {
+    super(why, { cause })
+    this.chromiumSaid = chromiumSaid
+  }
+}
+
+type Use<T> = (opened: Opened) => Promise<T>
+
+/**
+ * Opens a page as it comes out of a file, for as long as `use` takes. Where Chromium dies meanwhile it is tried once more with a new one,
+ * as it is the page that is judged: one that it dies of does so again. Then the error tells what it said.
+ */
+export async function withPage<T>(html: string, options: BrowserContextOptions, use: Use<T>): Promise<T> {
+  try {
+    return await tried(html, options, use)
+  } catch (error) {
+    if (!(error instanceof Died)) throw error
+    comment(`once more: ${error.message}`, error.chromiumSaid)
+    await (await running)?.stop().catch(() => {})
+    running = undefined
+    return tried(html, options, use)
+  }
+}
+
+async function tried<T>(html: string, options: BrowserContextOptions, use: Use<T>): Promise<T> {
   running ??= launch()
   const { browser, said, ended } = await running
   const dir = mkdtempSync(join(tmpdir(), 'pcap-ring-page-'))
@@ -94,7 +116,7 @@ export async function withPage<T>(
     const end = await Promise.race([ended, setTimeout(1_000, null)])
     if (!crashed && end === null) throw error
     const why = end === null ? 'the process of the page died' : `Chromium died: ${end}`
-    throw Object.assign(new Error(why, { cause: error }), { chromiumSaid: said })
+    throw new Died(why, error, said)
   } finally {
     await context?.close().catch(() => {})
     rmSync(dir, { recursive: true, force: true })
