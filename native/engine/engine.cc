@@ -88,6 +88,7 @@ Status Engine::ResolveDevice() {
 
 Status Engine::RunDriver() {
   if (context_.config.replay) return Drive(&replay_);
+  AskForShortSlices();
   if (Status resolved = ResolveDevice(); !resolved.ok()) return resolved;
   Status status = Drive(&live_);
   if (status.code != Code::kPermission || !context_.config.fall_back) return status;
@@ -99,7 +100,6 @@ Status Engine::RunDriver() {
 
 void Engine::Run() {
   PrepareThread("pcap-ring");
-  AskForShortSlices();
   if (const Status status = RunDriver(); !status.ok()) context_.listener->OnStartFailed(status);
   TapMessage shutdown;
   shutdown.kind = TapMessage::Kind::kShutdown;

@@ -45,12 +45,6 @@ Status LiveDriver::Open() {
   pipeline.lookback_ns = config.lookback_ns;
   config.live.most_held = Pipeline::MostHeld(pipeline);
   if (Status status = source_.Open(config.live); !status.ok()) return status;
-  if (wait_set_.error_number() != 0) {
-    return {Code::kKernel, "cannot wait for packets: no descriptor is left", wait_set_.error_number(), "epoll_create1"};
-  }
-  if (!wait_set_.Add(context_->bell.fd(), kBell, WaitSet::How::kWhileReadable) || !Listen()) {
-    return Status::Errno(Code::kKernel, "cannot wait for packets", "epoll_ctl");
-  }
   if (Status status = counters_.Open(config.live.device); !status.ok()) return status;
   counters_.Read(&interface_);
   missed_ = interface_.rx_missed;
@@ -62,6 +56,12 @@ Status LiveDriver::Open() {
   pipeline.unplaced_losses = blocks + kBesideBlocks;
   pipeline_ = std::make_unique<Pipeline>(pipeline, context_->queue, context_->listener);
   if (!pipeline_->ok()) return Status::Errno(Code::kKernel, "no memory for the ring", "mmap");
+  if (wait_set_.error_number() != 0) {
+    return {Code::kKernel, "cannot wait for packets: no descriptor is left", wait_set_.error_number(), "epoll_create1"};
+  }
+  if (!wait_set_.Add(context_->bell.fd(), kBell, WaitSet::How::kWhileReadable) || !Listen()) {
+    return Status::Errno(Code::kKernel, "cannot wait for packets", "epoll_ctl");
+  }
   info_.device = config.live.device;
   info_.linktype = source_.linktype();
   info_.linktype_name = DltName(source_.dlt());
@@ -87,6 +87,7 @@ void LiveDriver::Run() {
 
 // A block that is held keeps the socket readable, so to be woken while it is would be all the time.
 bool LiveDriver::Listen() {
+  pipeline_->SetMostHeld(source_.SpareBlocks());
   const auto how = source_.reads_blocks() ? WaitSet::How::kWhenMoreComes : WaitSet::How::kWhileReadable;
   return wait_set_.Add(source_.fd(), kSource, how);
 }
@@ -252,21 +253,23 @@ void LiveDriver::PollAndDispatch() {
   }
   // Also while the device is away: its newest packets are still in the kernel's buffer.
   const int count = source_.open() ? source_.Dispatch(kBatch, this) : 0;
-  more_ = count > 0 && source_.HasMore(count, kBatch);
-  drained_ = count <= 0;
+  failing_ = failing_ || (source & (EPOLLERR | EPOLLHUP)) != 0;  // told once
+  more_ = count >= 0 && (source_.HasMore(count, kBatch) || (count > 0 && failing_));
+  drained_ = count <= 0 && !more_;
   // Empty: whatever was taken before the losses has been handed out.
-  if (count <= 0 && pipeline_->loss()->any_unplaced()) {
+  if (drained_ && pipeline_->loss()->any_unplaced()) {
     pipeline_->loss()->PlaceAll(pipeline_->position());
     UpdateAttention();
   }
   // No packet from before the step can come any more, though the clock may have been set so that none is stamped behind it.
   // Those of a call that has not returned stay.
-  if (count <= 0 && !steps_.empty() && MonotonicNs() - stepped_ns_ >= DrainNs(*context_)) {
+  if (drained_ && !steps_.empty() && MonotonicNs() - stepped_ns_ >= DrainNs(*context_)) {
     PlaceSteps(kNever - 1);
     UpdateAttention();
   }
-  if (!down_ && (count < 0 || (count == 0 && (source & (EPOLLERR | EPOLLHUP)) != 0))) GoDown();
-  CrossByTime(count <= 0);
+  if (!down_ && (count < 0 || (count == 0 && failing_))) GoDown();
+  if (count <= 0) failing_ = false;
+  CrossByTime(drained_);
 }
 
 int LiveDriver::TimeoutMs() const {
@@ -297,6 +300,7 @@ InterfaceCounters::Presence LiveDriver::ReadInterface() {
 
 void LiveDriver::EndInterval(int64_t now_ns) {
   pipeline_->Settle();
+  if (source_.reads_blocks()) source_.GiveBack(this);
   if (down_) {
     // What cannot be opened is tried no more often for that.
     const int64_t looked_ns = next_try_ns_ - back_off_ns_;

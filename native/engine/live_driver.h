@@ -112,6 +112,7 @@ class LiveDriver : private LiveSource::Sink {
   int64_t next_try_ns_ = 0;
   int64_t back_off_ns_ = 0;
   Code told_ = Code::kOk;  // why the device cannot be opened again
+  bool failing_ = false;  // an error of the source was told, and what came before it is to be taken first
   bool more_ = false;     // the kernel's buffer may hold more than was taken
   bool drained_ = false;  // it was found empty when it was last looked at
   bool closing_ = false;

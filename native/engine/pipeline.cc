@@ -34,6 +34,7 @@ Pipeline::Pipeline(const Config& config, TapQueue* queue, EngineListener* listen
                       &ring_, &totals_, &loss_, listener);
   }
   if (MostHeld(config) > 0) put_off_.resize(MaxPackets(config));
+  held_.reserve(kMostHeld + 1);
 }
 
 void Pipeline::OnNewSlab(Slab* slab) {

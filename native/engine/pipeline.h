@@ -55,7 +55,7 @@ class Pipeline : private PacketRing::Grower {
   // What the next packets point to stays until EndBlock(), and for as long as the block is held. Of more than the ring holds only
   // the last ones are ever copied, unless somebody wants to see the ring before: that takes a Settle().
   void BeginBlock() {
-    putting_off_ = ring_.max_packets() <= put_off_.size() && taps_.empty() && !ring_.MustKeepPushing();
+    putting_off_ = !put_off_.empty() && taps_.empty() && !ring_.MustKeepPushing();
     if (!putting_off_) Settle();
   }
   void EndBlock() {
@@ -64,8 +64,10 @@ class Pipeline : private PacketRing::Grower {
     held_.push_back(put_off_count_);
     const auto has_packets = [this](uint64_t end) { return put_off_count_ - end < ring_.max_packets(); };
     held_.erase(held_.begin(), std::find_if(held_.begin(), held_.end(), has_packets));
-    if (held_.size() > kMostHeld || put_off_count_ > kMostPutOff) Settle();
+    if (held_.size() > most_held_) Settle();
   }
+  // As many as the device can spare.
+  void SetMostHeld(size_t blocks) { most_held_ = std::min(blocks, kMostHeld); }
   // The newest blocks, whose packets are not in the ring yet.
   size_t held_blocks() const { return held_.size(); }
   // Before anything else than packets is looked at, or the source is closed.
@@ -83,8 +85,7 @@ class Pipeline : private PacketRing::Grower {
   }
   // From here on the kernel keeps one of `n` packets; or (`since_ns`) from the first in the ring on that is stamped then.
   void Sample(uint32_t n, const StepCall& call = {}) {
-    Settle();
-    SampleFrom(ring_.pushed(), n, call);
+    SampleFrom(position().sequence, n, call);
   }
   void Sample(uint32_t n, int64_t since_ns, const StepCall& call = {}) {
     Settle();
@@ -126,8 +127,6 @@ class Pipeline : private PacketRing::Grower {
   static constexpr size_t kMostHeld = 4;
   // As many packets of 64 bytes as a block has.
   static constexpr size_t kLargestCircle = 1'700;
-  // In all, so that the oldest place that is asked for is never far behind.
-  static constexpr uint64_t kMostPutOff = 1 << 15;
   static size_t MaxPackets(const Config& config) {
     return config.lookback_ns > 0 ? Lookback::PacketsToHold(config.ring_packets) : config.ring_packets;
   }
@@ -171,6 +170,7 @@ class Pipeline : private PacketRing::Grower {
   uint64_t put_off_count_ = 0;
   size_t put_off_at_ = 0;
   int64_t skipped_ns_ = INT64_MIN;  // the latest of the others
+  size_t most_held_ = kMostHeld;
   std::vector<uint64_t> held_;  // blocks: how many were put off at the end of each
   std::vector<TapMessage> refused_;
 };

@@ -29,6 +29,7 @@ class BlockRing {
   tpacket_block_desc* Held() const { return At((next_ + blocks_ - held_) % blocks_); }
   void GiveBack();
   size_t held() const { return held_; }
+  size_t blocks() const { return blocks_; }
   // The kernel has filled all that were given back: it drops what comes, until one more is.
   bool Full() const { return Taken(At((next_ + 2 * blocks_ - held_ - 1) % blocks_)); }
   // It had, when the block that was given back last was.

@@ -26,7 +26,7 @@ class LiveSource {
     uint32_t snaplen = 2048;
     bool promiscuous = false;
     int kernel_buffer = 2 * 1024 * 1024;
-    size_t most_held = 0;  // blocks, for which the buffer is larger by so many less one
+    size_t most_held = 0;  // blocks; the buffer is larger by so many less one
     int latency_ms = 100;
   };
   class Sink {
@@ -69,6 +69,10 @@ class LiveSource {
   // Hands out about `most` packets: the block that they end in is handed out whole. How many there were; 0 when the
   // kernel's buffer is empty; -1 when the device fails.
   int Dispatch(int most, Sink* sink);
+  // What the sink no longer holds. Only where blocks are read.
+  void GiveBack(Sink* sink);
+  // So many blocks may be held: `most_held`, or none where the system had no memory for as large a buffer as was asked for.
+  size_t SpareBlocks() const { return blocks_.blocks() >= options_.most_held + kFewestFree ? options_.most_held : 0; }
   // Whether there may be more than the `count` that were just handed out.
   bool HasMore(int count, int most) const { return reads_blocks() ? blocks_.Ready() != nullptr : count >= most; }
   // The times of the packets in the block that is about to be handed out (OnBlock), in the order in which they passed.
@@ -79,13 +83,13 @@ class LiveSource {
   uint32_t snaplen() const { return options_.snaplen; }
 
  private:
+  static constexpr size_t kFewestFree = 3;
   struct Delivery;
   bool FilteredByKernel() const;
   uint32_t ReadDrops();
   void RefuseOtherDirection();
   bool FromBeforeOpen(const Packet& packet);
   int DispatchBlocks(int most, Sink* sink);
-  void GiveBack(Sink* sink);
   void HandOut(tpacket_block_desc* block, Sink* sink);
   void PutTagBack(const tpacket3_hdr& frame, Packet* packet) const;
   int DispatchByLibpcap(int most, Sink* sink);

@@ -446,8 +446,8 @@ async function openSource(path: string): Promise<FileHandle> {
 async function* piecesOf(file: FileHandle, signal?: AbortSignal): AsyncGenerator<Buffer> {
   for await (const piece of ahead(positions(), 2, (position) => pieceAt(file, position))) {
     signal?.throwIfAborted()
-    if (piece.length === 0) return
-    yield piece
+    if (piece.length > 0) yield piece
+    if (piece.length < pieceSize) return
   }
 }
 

@@ -47,6 +47,7 @@ export class LocalFile implements StoredFile {
   }
 
   async read(position: number, length: number): Promise<Buffer> {
+    length = Math.min(length, Math.max(0, this.size - position))
     const goesOn = position === this.#readUpTo
     const next = this.#next
     this.#next = null
@@ -58,7 +59,8 @@ export class LocalFile implements StoredFile {
   }
 
   /** While somebody is at work on what is before it. */
-  #readAhead(position: number, length: number): void {
+  #readAhead(position: number, most: number): void {
+    const length = Math.min(most, this.size - position)
     const bytes = this.#fetch(position, length)
     // It is told of where it is read.
     bytes.catch(() => {})
@@ -66,8 +68,7 @@ export class LocalFile implements StoredFile {
   }
 
   #fetch(position: number, length: number): Promise<Buffer> {
-    const left = Math.max(0, this.size - position)
-    return available(this.#path, () => readAt(this.#handle, position, Math.min(length, left)))
+    return available(this.#path, () => readAt(this.#handle, position, length))
   }
 
   close(): Promise<void> {

@@ -1,5 +1,6 @@
 // The device goes down, away, and comes back: told of, waited for, never an error of the ring.
 
+import { setTimeout as wait } from 'node:timers/promises'
 import { type Test, test } from 'tap'
 
 import type { IncidentReport, PcapRing } from '../../src/index.js'
@@ -88,6 +89,12 @@ const wakings = (host: Host, intervals: number): Promise<number> =>
 
 const freeze = (host: Host): Promise<IncidentReport> =>
   host.call<State, IncidentReport>(({ state }) => state.ring.freeze({ resolution: { packets: 0 } }).resolve())
+
+/** In an incident, as long as there is no interval to tell of them. */
+const waitForPackets = (host: Host): Promise<void> =>
+  host.call<State, void>(async ({ state }) => {
+    await state.ring.capture({ cap: { packets: 100 } }).finished
+  })
 
 const openIncident = (host: Host): Promise<unknown> =>
   host.call<State, unknown>(({ state }) => state.ring.freeze({ id: 'open' }).flushed)
@@ -245,6 +252,22 @@ for (const [way, { code, away, back }] of Object.entries(ways)) {
 }
 
 // Which is most of what a look costs.
+test('down while the host is held up, with packets to be taken first', { skip }, async (t) => {
+  const pair = makePair(t)
+  // Nothing else wakes it up in time.
+  const host = await startHost(t, pair, { statsInterval: 60_000 })
+  const sending = send(t, pair.there, { count: 1e9, pps: 20_000, size: 1_000 })
+  await waitForPackets(host)
+  process.kill(host.pid, 'SIGSTOP')
+  await wait(100)
+  down(pair.here)
+  process.kill(host.pid, 'SIGCONT')
+  const told = await Promise.race([events(host, 1), wait(20_000, ['nothing in 20 s'], { ref: false })])
+  t.same(told, ['down ERR_PCAP_DEVICE_DOWN'])
+  await sending.stop()
+  await finishAsBefore(t, host)
+})
+
 test('looking for it takes no waking up of its own', { skip }, async (t) => {
   const pair = makePair(t)
   const host = await startHost(t, pair, { statsInterval: 250 })

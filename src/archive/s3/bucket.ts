@@ -76,11 +76,15 @@ export class Bucket {
     command: Command<ServiceInputTypes, I, ServiceOutputTypes, O, never>,
     signal?: AbortSignal,
   ): Promise<O> {
+    let absent: unknown
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.send(command, signal)
       } catch (error) {
-        if (!isAnswer(error, 'NoSuchKey') || attempt === attempts) throw error
+        // Of an upload that it had completed all the same.
+        if (isAnswer(error, 'NoSuchUpload')) throw absent ?? error
+        if (!isAbsent(error) || attempt === attempts) throw error
+        absent = error
         await delay(pauseMs * attempt)
       }
     }

@@ -229,7 +229,8 @@ export class Objects {
     }
     if (there !== null) await this.#undo(key, writer, there)
     if (failure !== taken && !isAnswer(failure, 409, 412, 'NoSuchKey')) throw failure
-    await this.#settled(key, signal)
+    const isThere = await this.#settled(key, signal)
+    if (!isThere && isAnswer(failure, 'NoSuchKey')) throw failure
     return false
   }
 
