@@ -16,7 +16,7 @@ import { type Test, test } from 'tap'
 import { S3Archive, type S3ArchiveOptions } from '../../src/archive/s3/index.js'
 import { Host } from '../support/host.js'
 import { Line } from '../support/line.js'
-import { bucketOf, clientOf, type Gateway, rgwSkip, startGateway } from '../support/rgw.js'
+import { bucketOf, clientOf, type Gateway, refusal, rgwSkip, startGateway } from '../support/rgw.js'
 import { namesIn } from './places.js'
 import { allOf, bytesOf, bytesUpToError, capturedAs, captureOf, keyOf } from './support.js'
 
@@ -84,6 +84,40 @@ test('faults', { skip: rgwSkip }, async (t) => {
       t.match(await archive.audit.verify(), { ok: true })
     })
   }
+
+  await t.test(
+    'there is no such key, says a gateway of what is being completed: it is asked again, and believed at last',
+    async (t) => {
+      const bucket = await bucketOf(direct)
+      const client = clientOf(t, gateway)
+      let refusals = 0
+      let completions = 0
+      client.middlewareStack.add(
+        (next, { commandName }) =>
+          async (args) => {
+            if (commandName !== 'CompleteMultipartUploadCommand') return next(args)
+            completions++
+            if (refusals-- > 0) throw refusal('NoSuchKey', 404)
+            return next(args)
+          },
+        { step: 'initialize' },
+      )
+      const archive = new S3Archive({ client, bucket, keys: [key] })
+      const capture = capturedAs(t, 'a', randomBytes(large))
+      refusals = 2
+      await archive.put(capture)
+      t.equal(completions, 3)
+      t.ok((await bytesOf(await archive.open('a', { actor }))).equals(capture.bytes))
+
+      refusals = Infinity
+      completions = 0
+      await t.rejects(archive.put(capturedAs(t, 'b', randomBytes(large))), { ...unavailable, message: /NoSuchKey/ })
+      t.equal(completions, 5)
+      t.strictSame(await left(direct, bucket), { objects: ['captures/a'], uploads: 0 })
+      const deeds = (await allOf(archive.audit.entries())).filter(({ capture }) => capture === 'b')
+      t.equal(deeds.at(-1)?.outcome, 'failed')
+    },
+  )
 
   await t.test('an answer is lost: what was done is not taken for failed, nor done twice', async (t) => {
     const { bucket, line, archive } = await overLine(t)
