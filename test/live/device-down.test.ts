@@ -4,7 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { type Test, test } from 'tap'
 
 import type { IncidentReport, PcapRing } from '../../src/index.js'
-import { type Census, census, memory, memoryGivenBack, sameAsBefore } from '../support/census.js'
+import { type Census, censusAtRest, memory, memoryGivenBack, sameAsBefore } from '../support/census.js'
 import { jumps, nsOf, readEvidence, sizes } from '../support/evidence.js'
 import { Host } from '../support/host.js'
 import {
@@ -47,7 +47,7 @@ async function startHost(t: Test, { here }: Pair, more: object = {}): Promise<Ho
     },
     { device: here.device, directory: t.testdir({}), statsInterval: 50, ring: { packets: 5_000 }, ...more },
   )
-  atFirst.set(host, { before: await census(host), held: await memory(host) })
+  atFirst.set(host, { before: await censusAtRest(host), held: await memory(host) })
   return host
 }
 

@@ -5,7 +5,7 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { test } from 'tap'
 
 import type { IncidentReport } from '../../src/index.js'
-import { census, memory, memoryGivenBack, sameAsBefore } from '../support/census.js'
+import { census, censusAtRest, memory, memoryGivenBack, sameAsBefore } from '../support/census.js'
 import { jumps, readEvidence } from '../support/evidence.js'
 import type { Fault } from '../support/faulty-disk.js'
 import { sh } from '../support/netns.js'
@@ -58,7 +58,7 @@ test('in the middle of an incident', { skip: noGround }, async (t) => {
   const { host } = place
   await place.traffic()
   await isFine(t, host, 'before anything fails')
-  const [before, held] = [await census(host), await memory(host)]
+  const [before, held] = [await censusAtRest(host), await memory(host)]
   for (const { name, inject, undo, code } of cases) {
     await t.test(name, async (t) => {
       await place.traffic()
@@ -114,7 +114,7 @@ test('before one', { skip: noGround }, async (t) => {
   const { host, disk, directory } = place
   await place.traffic()
   await isFine(t, host, 'before anything fails')
-  const before = await census(host)
+  const before = await censusAtRest(host)
   const descriptors = before.descriptors.length
   const most = sh('prlimit', '--pid', String(host.pid), '--nofile', '--noheadings', '--output', 'SOFT').trim()
   const refused = (name: string, inject: () => void, undo: () => void, code: string): Promise<unknown> =>

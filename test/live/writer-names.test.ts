@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'tap'
 
 import type { IncidentReport, PcapRingOptions } from '../../src/index.js'
-import { census, memory, memoryGivenBack, sameAsBefore } from '../support/census.js'
+import { censusAtRest, memory, memoryGivenBack, sameAsBefore } from '../support/census.js'
 import { jumps, readEvidence } from '../support/evidence.js'
 import { Host } from '../support/host.js'
 import { noTool, sh } from '../support/netns.js'
@@ -84,7 +84,7 @@ test('when a file gets its name', { skip }, async (t) => {
   const { host, directory } = ground
   await ground.traffic()
   await isFine(t, host, 'before anything fails')
-  const [before, held] = [await census(host), await memory(host)]
+  const [before, held] = [await censusAtRest(host), await memory(host)]
   const kept: string[] = []
   for (const { name, inject, undo, named } of cases) {
     await t.test(name, async (t) => {

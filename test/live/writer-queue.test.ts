@@ -4,7 +4,7 @@
 import { type Test, test } from 'tap'
 
 import type { IncidentReport } from '../../src/index.js'
-import { census, memory, memoryGivenBack, sameAsBefore } from '../support/census.js'
+import { censusAtRest, memory, memoryGivenBack, sameAsBefore } from '../support/census.js'
 import { type Frame, nsOf, readEvidence } from '../support/evidence.js'
 import { frameOf } from '../support/sender.js'
 import { type Ground, goesOn, isFine, makeGround, noGround, type State } from '../support/writer-ground.js'
@@ -77,7 +77,7 @@ test('the queue to the writer runs over', { skip: noGround }, async (t) => {
   const flood = { count: 400_000, pps: 20_000, size: 1_500 }
   await ground.traffic(flood)
   judge(t, (await overflow(ground)).report)
-  const [before, rest] = [await census(host), await memory(host)]
+  const [before, rest] = [await censusAtRest(host), await memory(host)]
 
   await ground.traffic(flood)
   const { held, report } = await overflow(ground)

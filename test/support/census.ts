@@ -25,7 +25,19 @@ export const census = (host: Host): Promise<Census> =>
     return { descriptors: descriptors.sort(), threads: (await restingThreads()).sort() }
   })
 
-/** The census once it is the same: the writer closes what an incident had open just behind its end. */
+/** The census to compare others with: once it stays the same, as the writer closes what an incident had open just behind its end. */
+export async function censusAtRest(host: Host): Promise<Census> {
+  let now = await census(host)
+  for (let same = 0; same < 3; ) {
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    const next = await census(host)
+    same = isDeepStrictEqual(next, now) ? same + 1 : 0
+    now = next
+  }
+  return now
+}
+
+/** The census once it is the same. */
 export async function sameAsBefore(t: Test, host: Host, before: Census): Promise<void> {
   let now = await census(host)
   for (let tries = 0; tries < 40 && !isDeepStrictEqual(now, before); ++tries) {
