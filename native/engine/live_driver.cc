@@ -57,7 +57,7 @@ Status LiveDriver::Open() {
   pipeline_ = std::make_unique<Pipeline>(pipeline, context_->queue, context_->listener);
   if (!pipeline_->ok()) return Status::Errno(Code::kKernel, "no memory for the ring", "mmap");
   if (wait_set_.error_number() != 0) {
-    return {Code::kKernel, "cannot wait for packets: no descriptor is left", wait_set_.error_number(), "epoll_create1"};
+    return Status::Errno(Code::kKernel, "cannot wait for packets", "epoll_create1", wait_set_.error_number());
   }
   if (!wait_set_.Add(context_->bell.fd(), kBell, WaitSet::How::kWhileReadable) || !Listen()) {
     return Status::Errno(Code::kKernel, "cannot wait for packets", "epoll_ctl");

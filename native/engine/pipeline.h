@@ -84,9 +84,7 @@ class Pipeline : private PacketRing::Grower {
     return {ring_.pushed(), lookback_ ? lookback_->oldest_number() : ring_.oldest_number()};
   }
   // From here on the kernel keeps one of `n` packets; or (`since_ns`) from the first in the ring on that is stamped then.
-  void Sample(uint32_t n, const StepCall& call = {}) {
-    SampleFrom(position().sequence, n, call);
-  }
+  void Sample(uint32_t n, const StepCall& call = {}) { SampleFrom(position().sequence, n, call); }
   void Sample(uint32_t n, int64_t since_ns, const StepCall& call = {}) {
     Settle();
     SampleFrom(ring_.pushed() - ring_.packets() + SplitAt(since_ns).before, n, call);

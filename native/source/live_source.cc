@@ -23,7 +23,7 @@ namespace {
 // Handed out at once; they may be of large packets.
 constexpr int kMostBlocks = 16;
 
-// Beside what was asked for. Less one, for the sake of memory: so it is left with a block less than that.
+// Beside what was asked for: for the sake of memory, one block less than may be held.
 int BytesToHold(size_t blocks) { return blocks == 0 ? 0 : static_cast<int>((blocks - 1) * BlockRing::kBlockSize); }
 
 // libpcap's own word may be empty for some codes.

@@ -63,7 +63,7 @@ class LiveSource {
   bool reads_blocks() const { return blocks_.attached(); }
   int fd() const { return pcap_get_selectable_fd(handle_.get()); }
   int socket() const { return pcap_fileno(handle_.get()); }
-  // Milliseconds after which the descriptor must be looked at although poll() is silent; -1 for never.
+  // Milliseconds after which the descriptor must be looked at although it is not said to be readable; -1 for never.
   int RequiredTimeoutMs() const;
 
   // Hands out about `most` packets: the block that they end in is handed out whole. How many there were; 0 when the
@@ -83,7 +83,7 @@ class LiveSource {
   uint32_t snaplen() const { return options_.snaplen; }
 
  private:
-  static constexpr size_t kFewestFree = 3;
+  static constexpr size_t kFewestFree = 3;  // as at the smallest `kernel_buffer`, 1 MiB
   struct Delivery;
   bool FilteredByKernel() const;
   uint32_t ReadDrops();
