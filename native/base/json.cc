@@ -1,8 +1,12 @@
 #include "base/json.h"
 
+#include <locale.h>
+
 #include <charconv>
 #include <cmath>
 #include <cstddef>
+#include <cstdio>
+#include <cstdlib>
 
 namespace pcap_ring {
 namespace {
@@ -67,9 +71,38 @@ void AppendString(std::string& out, std::string_view value) {
 }
 
 template <typename T>
-void AppendNumber(std::string& out, T value) {
-  char digits[32];  // the longest double is 24, the longest integer 20
+void AppendInteger(std::string& out, T value) {
+  char digits[20];
   out.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
+}
+
+// The thread's locale is C while it lives: JSON has points, whatever the host's locale has.
+class InCLocale {
+ public:
+  InCLocale() : before_(::uselocale(C())) {}
+  ~InCLocale() { ::uselocale(before_); }
+  InCLocale(const InCLocale&) = delete;
+  InCLocale& operator=(const InCLocale&) = delete;
+
+ private:
+  static locale_t C() {
+    static const locale_t locale = ::newlocale(LC_ALL_MASK, "C", nullptr);
+    return locale;
+  }
+
+  locale_t before_;
+};
+
+// Not by std::to_chars, which is for integers alone in the libstdc++ of gcc 10. 17 digits tell all doubles apart.
+void AppendDouble(std::string& out, double value) {
+  const InCLocale locale;
+  char text[32];  // the longest is 24
+  int size = 0;
+  for (int digits = 15; digits <= 17; ++digits) {
+    size = std::snprintf(text, sizeof text, "%.*g", digits, value);
+    if (std::strtod(text, nullptr) == value) break;
+  }
+  out.append(text, static_cast<size_t>(size));
 }
 
 }  // namespace
@@ -121,20 +154,20 @@ JsonWriter& JsonWriter::String(std::string_view value) {
 
 JsonWriter& JsonWriter::Int(int64_t value) {
   Separate();
-  AppendNumber(text_, value);
+  AppendInteger(text_, value);
   return *this;
 }
 
 JsonWriter& JsonWriter::Uint(uint64_t value) {
   Separate();
-  AppendNumber(text_, value);
+  AppendInteger(text_, value);
   return *this;
 }
 
 JsonWriter& JsonWriter::Double(double value) {
   if (!std::isfinite(value)) return Null();
   Separate();
-  AppendNumber(text_, value);
+  AppendDouble(text_, value);
   return *this;
 }
 

@@ -19,7 +19,7 @@ class JsonWriter {
   JsonWriter& String(std::string_view value);  // escapes; invalid UTF-8 becomes U+FFFD
   JsonWriter& Int(int64_t value);
   JsonWriter& Uint(uint64_t value);
-  JsonWriter& Double(double value);  // shortest text that reads back the same; not finite: null
+  JsonWriter& Double(double value);  // as few digits, from 15 to 17, as read back the same; not finite: null
   JsonWriter& Bool(bool value);
   JsonWriter& Null();
   JsonWriter& Raw(std::string_view json);

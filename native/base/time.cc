@@ -2,8 +2,8 @@
 
 #include <time.h>
 
-#include <chrono>
 #include <cstdio>
+#include <ctime>
 
 namespace pcap_ring {
 namespace {
@@ -27,25 +27,21 @@ int64_t CutTime(int64_t ns, Precision precision) {
 }
 
 std::string FormatTime(int64_t ns, Precision precision) {
-  int64_t sec = ns / kNsPerSec;
+  time_t sec = ns / kNsPerSec;
   int64_t fraction = ns % kNsPerSec;
   if (fraction < 0) {
     fraction += kNsPerSec;
     --sec;
   }
-  // From whole seconds: the start of the day of INT64_MIN does not fit nanoseconds.
-  const std::chrono::sys_seconds time{std::chrono::seconds{sec}};
-  const auto midnight = std::chrono::floor<std::chrono::days>(time);
-  const std::chrono::year_month_day date{midnight};
-  const std::chrono::hh_mm_ss clock{time - midnight};
+  // Not by <chrono>, which has no calendar in the libstdc++ of gcc 10.
+  std::tm utc{};
+  ::gmtime_r(&sec, &utc);
 
   const bool nano = precision == Precision::kNano;
   char text[64];
   // NOLINTNEXTLINE(cert-err33-c): the year of any int64_t of nanoseconds has four digits.
-  std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d.%0*dZ", static_cast<int>(date.year()),
-                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
-                static_cast<int>(clock.seconds().count()), nano ? 9 : 6,
+  std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%0*dZ", utc.tm_year + 1900, utc.tm_mon + 1,
+                utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, nano ? 9 : 6,
                 static_cast<int>(nano ? fraction : fraction / 1'000));
   return text;
 }

@@ -1,7 +1,9 @@
 #include "incident/draft.h"
 
 #include <algorithm>
-#include <sstream>
+#include <charconv>
+#include <string_view>
+#include <system_error>
 
 #include "base/sha256.h"
 
@@ -16,16 +18,37 @@ std::string Seal(const std::string& text) {
   return digest.HexDigest();
 }
 
+// Not by streams, which write and read numbers as the host's locale has them.
+template <typename Number>
+void Append(std::string* line, Number number) {
+  char digits[20];
+  if (!line->empty()) *line += ' ';
+  line->append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
+}
+
+// Takes a number off the front of the line; false: there is none that fits.
+template <typename Number>
+bool Take(std::string_view* line, Number* number) {
+  if (!line->empty() && line->front() == ' ') line->remove_prefix(1);
+  const auto [end, error] = std::from_chars(line->data(), line->data() + line->size(), *number);
+  line->remove_prefix(static_cast<size_t>(end - line->data()));
+  return error == std::errc();
+}
+
 }  // namespace
 
 std::string Draft::Encode() const {
-  std::ostringstream numbers;
-  numbers << static_cast<int>(kind) << ' ' << static_cast<int>(mode) << ' ' << static_cast<int>(precision) << ' ' << frozen_ns << ' ' << since_ns << ' '
-          << before.onset_ns;
-  for (size_t i = 0; i < kSectionsBefore; ++i) {
-    numbers << ' ' << before.packets[i] << ' ' << before.sampling[i].min << ' ' << before.sampling[i].max;
+  std::string numbers;
+  for (const int64_t number : {static_cast<int64_t>(kind), static_cast<int64_t>(mode), static_cast<int64_t>(precision),
+                               frozen_ns, since_ns, before.onset_ns}) {
+    Append(&numbers, number);
   }
-  const std::string body = numbers.str() + "\n" + head;
+  for (size_t i = 0; i < kSectionsBefore; ++i) {
+    Append(&numbers, before.packets[i]);
+    Append(&numbers, before.sampling[i].min);
+    Append(&numbers, before.sampling[i].max);
+  }
+  const std::string body = numbers + "\n" + head;
   return Seal(body) + "\n" + body;
 }
 
@@ -45,13 +68,15 @@ std::optional<Draft> Draft::Decode(const std::string& text) {
   int mode = 0;
   int precision = 0;
   BeforeFreeze& before = draft.before;
-  std::istringstream numbers(body.substr(0, line));
-  numbers >> kind >> mode >> precision >> draft.frozen_ns >> draft.since_ns >> before.onset_ns;
+  std::string_view numbers(body.data(), line);
+  bool good = Take(&numbers, &kind) && Take(&numbers, &mode) && Take(&numbers, &precision) &&
+              Take(&numbers, &draft.frozen_ns) && Take(&numbers, &draft.since_ns) && Take(&numbers, &before.onset_ns);
   for (size_t i = 0; i < kSectionsBefore; ++i) {
-    numbers >> before.packets[i] >> before.sampling[i].min >> before.sampling[i].max;
+    good = good && Take(&numbers, &before.packets[i]) && Take(&numbers, &before.sampling[i].min) &&
+           Take(&numbers, &before.sampling[i].max);
   }
   // What was not made by us may say anything. A packet's time, as others are subtracted from it.
-  if (!numbers || draft.frozen_ns < 0) return std::nullopt;
+  if (!good || draft.frozen_ns < 0) return std::nullopt;
   if (kind != static_cast<int>(TapKind::kIncident) && kind != static_cast<int>(TapKind::kManual)) return std::nullopt;
   if (mode != static_cast<int>(Mode::kCapture) && mode != static_cast<int>(Mode::kStatistics)) return std::nullopt;
   if (precision != static_cast<int>(Precision::kMicro) && precision != static_cast<int>(Precision::kNano)) {
