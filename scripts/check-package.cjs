@@ -58,7 +58,7 @@ check(
 )
 const strangers = files.filter(
   (file) =>
-    !/^(lib|prebuilds|vendor|native)\/|^(package\.json|binding\.gyp|README\.md|LICENSE|CHANGELOG\.md|DESIGN\.md|SECURITY\.md|docs\/\w+\.(md|png|svg))$/.test(
+    !/^(lib|vendor|native)\/|^prebuilds\/(libpcap\.LICENSE\.txt|linux-\w+\/(@flowtriq\+pcap-ring\.\w+\.node|\w+\.json))$|^(package\.json|binding\.gyp|README\.md|LICENSE|CHANGELOG\.md|DESIGN\.md|SECURITY\.md|docs\/\w+\.(md|png|svg))$/.test(
       file,
     ) || /^native\/(test|fuzz)\/|\/\.[^/]*$/.test(file),
 )

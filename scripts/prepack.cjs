@@ -1,9 +1,11 @@
-// `npm pack` and `npm publish`: a complete package for this platform, which needs no compiler where it is installed.
+// `npm pack` and `npm publish`: a complete package. The addons of `npm run prebuildify` go into it where they are made of the sources
+// as they are; else this machine's own, which needs the libpcap that is installed here, and is for trying the package out.
 'use strict'
 
 const fs = require('node:fs')
 const path = require('node:path')
-const { at, must, needEverything } = require('./bootstrap.cjs')
+const { at, fail, must, needEverything, say } = require('./bootstrap.cjs')
+const { addonOf, architectures, isCurrent, prebuilds } = require('./prebuild/prebuilds.cjs')
 
 needEverything()
 
@@ -15,10 +17,13 @@ for (const file of ['napi.h', 'napi-inl.h', 'napi-inl.deprecated.h', 'LICENSE.md
   fs.copyFileSync(`${addonApi}/${file}`, at('vendor/node-addon-api', file))
 }
 
-// One Node-API build serves every Node from 20.0.0 on. The libc is part of the name, since glibc's does not load on musl.
-const { glibcVersionRuntime } = process.report.getReport().header
-const directory = at('prebuilds', `${process.platform}-${process.arch}`)
-const prebuild = path.join(directory, `@flowtriq+pcap-ring.${glibcVersionRuntime ? 'glibc' : 'musl'}.node`)
-fs.rmSync(at('prebuilds'), { recursive: true, force: true })
-fs.mkdirSync(directory, { recursive: true })
-must('strip', 'strip', ['--strip-all', '-o', prebuild, at('build/Release/pcap_ring.node')])
+const missing = architectures.filter((arch) => !isCurrent(arch))
+if (missing.length > 0 && process.env.npm_command === 'publish') {
+  fail(`prebuilds/ has no addon of these sources for ${missing.join(' and ')}: npm run prebuildify makes them.`)
+}
+if (missing.includes(process.arch)) {
+  say(`packing the addon of this machine alone; npm run prebuildify makes those that run anywhere`)
+  fs.rmSync(prebuilds, { recursive: true, force: true })
+  fs.mkdirSync(path.dirname(addonOf(process.arch)), { recursive: true })
+  must('strip', 'strip', ['--strip-all', '-o', addonOf(process.arch), at('build/Release/pcap_ring.node')])
+}

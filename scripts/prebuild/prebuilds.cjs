@@ -1,0 +1,45 @@
+// What is in prebuilds/: for each architecture the addon as node-gyp-build looks for it, and of what it was made, in a JSON file
+// beside it: `{ libpcap, sources, sha256 }`.
+'use strict'
+
+const { createHash } = require('node:crypto')
+const fs = require('node:fs')
+const path = require('node:path')
+const { at, filesUnder, hash, hashFiles } = require('../bootstrap.cjs')
+
+const prebuilds = at('prebuilds')
+/** Of the addons that a release has. */
+const architectures = ['x64', 'arm64']
+const isGlibc = process.report.getReport().header.glibcVersionRuntime !== undefined
+// One Node-API build serves every Node from 20 on. The libc is part of the name, since glibc's does not load on musl.
+const libc = isGlibc ? 'glibc' : 'musl'
+
+const addonOf = (arch) => path.join(prebuilds, `linux-${arch}`, `@flowtriq+pcap-ring.${libc}.node`)
+const descriptionOf = (arch) => path.join(prebuilds, `linux-${arch}`, `${libc}.json`)
+const sha256 = (file) => createHash('sha256').update(fs.readFileSync(file)).digest('hex')
+
+function sources() {
+  const apart = [at('native/test'), at('native/fuzz')]
+  const ours = filesUnder(at('native'), (name) => /\.(cc|h)$/.test(name)).filter(
+    (file) => !apart.some((directory) => file.startsWith(directory)),
+  )
+  const how = ['Makefile', 'exports.map'].map((name) => at('scripts/prebuild', name))
+  return hash([hashFiles([...ours, ...how]), fs.readFileSync(at('node_modules/node-addon-api/package.json'))])
+}
+
+/** Whether it is there, whole, and made of the sources as they are. */
+function isCurrent(arch) {
+  if (!fs.existsSync(addonOf(arch)) || !fs.existsSync(descriptionOf(arch))) return false
+  const description = JSON.parse(fs.readFileSync(descriptionOf(arch), 'utf8'))
+  return description.sources === sources() && description.sha256 === sha256(addonOf(arch))
+}
+
+/** Puts an addon there, with its description. */
+function describe(arch, addon, libpcap) {
+  fs.mkdirSync(path.dirname(addonOf(arch)), { recursive: true })
+  fs.copyFileSync(addon, addonOf(arch))
+  const description = { libpcap, sources: sources(), sha256: sha256(addon) }
+  fs.writeFileSync(descriptionOf(arch), `${JSON.stringify(description, null, 2)}\n`)
+}
+
+module.exports = { addonOf, architectures, describe, isCurrent, isGlibc, prebuilds }
