@@ -116,8 +116,8 @@ export function loadAddon(): Addon {
     throw new PcapRingError(
       'ERR_PCAP_NATIVE_MISSING',
       `the native addon for ${process.platform}-${process.arch} cannot be loaded (${(cause as Error).message.split('\n')[0]}). ` +
-        'Capture is for Linux: install libpcap (apt-get install libpcap0.8), or build the addon with a C++20 compiler ' +
-        'and libpcap-dev: npm rebuild @flowtriq/pcap-ring',
+        'Capture is for Linux: the package brings addons for x64 and arm64 with glibc 2.31 or newer; elsewhere build one, ' +
+        'with a C++20 compiler, make, python3 and libpcap-dev: npm rebuild @flowtriq/pcap-ring',
       { cause },
     )
   }
