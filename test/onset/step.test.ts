@@ -13,6 +13,8 @@ const calmFor = 3
 const statsInterval = 50
 /** Small enough for the files to be read in no time, large enough for an attack section in all of them. */
 const cap = { packets: 1_300 }
+/** Of the floods that are small enough. */
+const mostSeeds = process.env.PCAP_RING_FULL === '1' ? 5 : 2
 
 const floodsOn = (calm: number): number[] => [
   ...new Set([Math.max(5_000, 10 * calm), Math.max(5_000, 100 * calm), 600_000]),
@@ -29,7 +31,7 @@ for (const calm of [50, 1_000, 5_000, 20_000]) {
           const most = (size === 64 ? 130_000 : 60_000) * (long ? (size === 64 ? 5 : 2) : 1)
           const moments = [0.2, 1, 5].filter((moment) => moment * pps <= most)
           const packets = calm * calmFor + pps * (moments.at(-1) ?? 0)
-          const seeds = packets * size < 4e6 ? 5 : 1
+          const seeds = packets * size < 4e6 ? mostSeeds : 1
           for (let stream = 1; moments.length > 0 && stream <= seeds; stream++) {
             const next = random(stream * 1_000 + calm)
             const from = calmFor + 0.1 * next()
