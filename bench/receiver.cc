@@ -112,7 +112,6 @@ int Dispatch(const char* device) {
   pcap_set_snaplen(handle, kSnaplen);
   pcap_set_timeout(handle, kTimeoutMs);
   pcap_set_buffer_size(handle, kBufferBytes);
-  pcap_set_tstamp_precision(handle, PCAP_TSTAMP_PRECISION_NANO);
   if (pcap_activate(handle) < 0) return fail("pcap_activate");
   bpf_program program;
   if (pcap_compile(handle, &program, "", 1, PCAP_NETMASK_UNKNOWN) != 0) return fail("pcap_compile");

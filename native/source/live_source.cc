@@ -61,6 +61,31 @@ Status LiveSource::Open(const Options& options) {
     return {Code::kNoSuchDevice, "there is no device \"" + options.device + "\"; there are " + DeviceNames(), ENODEV,
             "if_nametoindex"};
   }
+  Status status = Activate(PCAP_TSTAMP_PRECISION_MICRO);
+  const bool plain = status.ok() && HasPlainBlocks();
+  if (status.ok() && !plain) status = Activate(PCAP_TSTAMP_PRECISION_NANO);
+  if (!status.ok()) {
+    Close();
+    return status;
+  }
+  linktype_ = FileLinkType(handle_.get());
+  RefuseOtherDirection();
+  ReadDrops();
+  opened_ns_ = RealtimeNs();
+  settled_ = false;
+  settled_by_ns_ = MonotonicNs() + options.latency_ms * kNsPerMs + kNsPerSec;
+  if (plain) blocks_.Attach(socket());
+  has_frame_headers_ = std::strstr(pcap_lib_version(), "TPACKET_V3") != nullptr && dlt() != DLT_LINUX_SLL &&
+                       dlt() != DLT_LINUX_SLL2;
+  return Status::Ok();
+}
+
+// The precision is that of the packets that libpcap hands out. In the kernel's blocks there are nanoseconds anyway; asked for
+// them, libpcap has the kernel stamp every packet on its way to the filter (SO_TIMESTAMPNS), those that it refuses, too, which
+// costs as much as the rest of refusing one, and cannot be taken back.
+Status LiveSource::Activate(int precision) {
+  handle_.reset();
+  const Options& options = options_;
   char error[PCAP_ERRBUF_SIZE] = "";
   PcapHandle handle(pcap_create(options.device.c_str(), error));
   if (handle == nullptr) return Status::Error(Code::kKernel, "cannot open \"" + options.device + "\": " + error);
@@ -68,7 +93,7 @@ Status LiveSource::Open(const Options& options) {
   pcap_set_promisc(handle.get(), options.promiscuous ? 1 : 0);
   pcap_set_timeout(handle.get(), options.latency_ms);
   pcap_set_buffer_size(handle.get(), options.kernel_buffer + BytesToHold(options.most_held));
-  pcap_set_tstamp_precision(handle.get(), PCAP_TSTAMP_PRECISION_NANO);
+  pcap_set_tstamp_precision(handle.get(), precision);
   const int activated = pcap_activate(handle.get());
   if (activated < 0) return ActivationError(handle.get(), activated, options.device);
 
@@ -88,20 +113,14 @@ Status LiveSource::Open(const Options& options) {
   if (pcap_setnonblock(handle.get(), 1, error) != 0) {
     return Status::Error(Code::kKernel, std::string("cannot set non-blocking mode: ") + error);
   }
-  linktype_ = FileLinkType(handle.get());
   handle_ = std::move(handle);
-  RefuseOtherDirection();
-  ReadDrops();
-  opened_ns_ = RealtimeNs();
-  settled_ = false;
-  settled_by_ns_ = MonotonicNs() + options.latency_ms * kNsPerMs + kNsPerSec;
-  // Of these libpcap hands out the kernel's bytes as they are, but for a tag.
-  const bool plain = dlt() == DLT_EN10MB || dlt() == DLT_RAW;
-  const bool blocks_known = pcap_bufsize(handle_.get()) == static_cast<int>(BlockRing::kBlockSize);
-  if (plain && blocks_known && FilteredByKernel()) blocks_.Attach(socket());
-  has_frame_headers_ = std::strstr(pcap_lib_version(), "TPACKET_V3") != nullptr && dlt() != DLT_LINUX_SLL &&
-                       dlt() != DLT_LINUX_SLL2;
   return Status::Ok();
+}
+
+// Of these libpcap hands out the kernel's bytes as they are, but for a tag.
+bool LiveSource::HasPlainBlocks() const {
+  return (dlt() == DLT_EN10MB || dlt() == DLT_RAW) &&
+         pcap_bufsize(handle_.get()) == static_cast<int>(BlockRing::kBlockSize) && FilteredByKernel();
 }
 
 // libpcap runs a program itself that the kernel does not take.

@@ -85,6 +85,8 @@ class LiveSource {
  private:
   static constexpr size_t kFewestFree = 3;  // as at the smallest `kernel_buffer`, 1 MiB
   struct Delivery;
+  Status Activate(int precision);
+  bool HasPlainBlocks() const;
   bool FilteredByKernel() const;
   uint32_t ReadDrops();
   void RefuseOtherDirection();
