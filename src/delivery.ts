@@ -8,7 +8,7 @@ import type { ArchivedCapture, ArchiveSink, IncidentReport } from './types.js'
 
 /** Handed over at the same time, but for those that have taken longer than our patience: one that hangs holds nobody up. */
 const mostAtOnce = 4
-/** How long it waits, as the README says. Tests wait less. */
+/** How long it waits, as docs/archive.md says. Tests wait less. */
 export const waits = {
   patienceMs: 60_000,
   /** From one try to the next: half as long again each time. */

@@ -1,4 +1,4 @@
-// The handler in Express and in Fastify, as the README says.
+// The handler in Express and in Fastify, as docs/archive.md says.
 
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'

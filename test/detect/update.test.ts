@@ -210,7 +210,7 @@ test('its state goes on after a restart; an old one is a beginning', (t) => {
   t.end()
 })
 
-test('to be shown: what is normal, and what would be an attack, as the README says', (t) => {
+test('to be shown: what is normal, and what would be an attack, as docs/detection.md says', (t) => {
   const feed = new Feed(new FloodDetector({ bps: 5e7 }))
   const { detector } = feed
   t.strictSame([detector.baseline, detector.thresholds], [null, { pps: null, bps: 5e7 }], 'not known yet')

@@ -1,4 +1,4 @@
-// A second opinion on packet headers: shares no code with native/, follows the RFCs and what the README promises.
+// A second opinion on packet headers: shares no code with native/, follows the RFCs and what docs/files.md promises.
 
 export interface Headers {
   protocol: 'tcp' | 'udp' | 'icmp' | 'other'

@@ -88,7 +88,7 @@ function timelineOf(
   }
 }
 
-/** What `said` of one end is wrong about it. Where estimated, within what the README promises and 5 % for the count. */
+/** What `said` of one end is wrong about it. Where estimated, within what docs/files.md promises and 5 % for the count. */
 function wrongAddresses(end: 'source' | 'destination', said: Traffic['sources'], packets: Seen[]): string[] {
   const wrong: string[] = []
   const check = (good: boolean, what: string): void => {
