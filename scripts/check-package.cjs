@@ -34,7 +34,8 @@ for (const file of [
   'vendor/node-addon-api/napi.h',
   'lib/index.js',
   'lib/index.d.ts',
-  'docs/archive.md',
+  'UPGRADING.md',
+  ...fs.readdirSync(at('docs')).map((name) => `docs/${name}`),
   'lib/archive/index.js',
   'lib/archive/index.d.ts',
   'lib/archive/s3/index.js',
@@ -58,7 +59,7 @@ check(
 )
 const strangers = files.filter(
   (file) =>
-    !/^(lib|vendor|native)\/|^prebuilds\/(libpcap\.LICENSE\.txt|linux-\w+\/(@flowtriq\+pcap-ring\.\w+\.node|\w+\.json))$|^(package\.json|binding\.gyp|README\.md|LICENSE|CHANGELOG\.md|DESIGN\.md|SECURITY\.md|docs\/\w+\.(md|png|svg))$/.test(
+    !/^(lib|vendor|native)\/|^prebuilds\/(libpcap\.LICENSE\.txt|linux-\w+\/(@flowtriq\+pcap-ring\.\w+\.node|\w+\.json))$|^(package\.json|binding\.gyp|README\.md|LICENSE|CHANGELOG\.md|DESIGN\.md|SECURITY\.md|UPGRADING\.md|docs\/\w+\.(md|png|svg))$/.test(
       file,
     ) || /^native\/(test|fuzz)\/|\/\.[^/]*$/.test(file),
 )
