@@ -68,10 +68,24 @@ const programs: Known[] = [
   {
     page: 'README.md',
     has: 'new LocalArchive',
-    instead: { ').listen(8080)': ')' },
-    ending: `\nring.freeze({ id: 'a' })${endsWithRecording}`,
+    instead: {
+      'createServer(archive.handler()).listen(8080)': 'const server = createServer(archive.handler()).listen(0)',
+    },
+    // What curl does there; of a link nothing before its path is signed.
+    ending: `
+ring.freeze({ id: 'a' })
+ring.on('archive', async (report, { id }) => {
+  const { url } = await archive.sign(id, { actor: 'curl' })
+  const { status, headers, body } = await fetch(url.replace('8080', server.address().port))
+  const { byteLength } = await new Response(body).arrayBuffer()
+  console.log(status, headers.get('content-disposition'), byteLength === report.bytes)
+  server.close()
+  server.closeAllConnections()
+})
+${endsWithRecording}`,
     env: key,
-    stdout: /^a until .*: http:\/\/localhost:8080\/captures\/a\?expires=/,
+    stdout:
+      /^(?=[\s\S]*^a until .*: http:\/\/localhost:8080\/captures\/a\?expires=)[\s\S]*^200 attachment; filename="incident_a\.pcap" true$/m,
     judge: (t, directory) => t.ok(existsSync(join(directory, 'archive', 'a.sealed'))),
   },
   // Making one asks the store for nothing.

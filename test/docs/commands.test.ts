@@ -74,9 +74,9 @@ const elsewhere = [
   'sudo node app.js',
   'docker run --network host --cap-drop ALL --cap-add NET_RAW --volume captures:/agent/captures agent eth0',
   'sudo ethtool -K eth0 gro off gso off tso off',
-  // README's trial of the archive: code.test.ts runs that block, links.test.ts of the archive its links.
+  // The README's trial of the archive: code.test.ts runs that block, and takes the capture by its link.
   'export ARCHIVE_KEY=$(openssl rand -base64 32)',
-  "curl --remote-name 'http://localhost:8080/captures/3f9a1c22?…'",
+  "curl --remote-name --remote-header-name 'http://localhost:8080/captures/3f9a1c22?…'",
 ]
 
 test('each command is right usage, runs here, or is listed', (t) => {

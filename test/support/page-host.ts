@@ -16,7 +16,7 @@ import { nodeCommand } from './sanitizer.js'
 export function makeProject(directory: string): void {
   mkdirSync(join(directory, 'node_modules', '@flowtriq'), { recursive: true })
   symlinkSync(repository, join(directory, 'node_modules', '@flowtriq', 'pcap-ring'))
-  for (const name of ['@types', '@aws-sdk', '@jest', 'vitest']) {
+  for (const name of ['@types', '@aws-sdk']) {
     symlinkSync(join(repository, 'node_modules', name), join(directory, 'node_modules', name))
   }
   const calm = { pps: 5_000, count: 5_000 }
