@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { PcapRingError } from './errors.js'
@@ -100,6 +101,27 @@ export interface Addon {
   sendToLoopback(ms: number, pps: number, done: (error: Error | null, sent: number, tookMs: number) => void): void
 }
 
+const packageName = '@flowtriq/pcap-ring'
+/** Asked for late: in a bundle of ES modules there is no __dirname. */
+const root = (): string => join(__dirname, '..')
+
+/** Whether this file stands in another place than the package has it in. */
+function isBundled(): boolean {
+  try {
+    const { name } = JSON.parse(readFileSync(join(root(), 'package.json'), 'utf8')) as { name?: unknown }
+    return name !== packageName
+  } catch {
+    return true
+  }
+}
+
+const remedy = (): string =>
+  isBundled()
+    ? `A bundle has no addon in it: tell your bundler that ${packageName} is external (esbuild: --external:${packageName}), and ` +
+      'install it where the bundle runs.'
+    : 'Capture is for Linux: the package brings addons for x64 and arm64 with glibc 2.31 or newer; elsewhere build one, ' +
+      `with a C++20 compiler, make, python3 and libpcap-dev: npm rebuild ${packageName}`
+
 let addon: Addon | undefined
 
 /**
@@ -110,14 +132,12 @@ export function loadAddon(): Addon {
   if (addon !== undefined) return addon
   try {
     const load = require('node-gyp-build') as (directory: string) => Addon
-    addon = load(join(__dirname, '..'))
+    addon = load(root())
     return addon
   } catch (cause) {
     throw new PcapRingError(
       'ERR_PCAP_NATIVE_MISSING',
-      `the native addon for ${process.platform}-${process.arch} cannot be loaded (${(cause as Error).message.split('\n')[0]}). ` +
-        'Capture is for Linux: the package brings addons for x64 and arm64 with glibc 2.31 or newer; elsewhere build one, ' +
-        'with a C++20 compiler, make, python3 and libpcap-dev: npm rebuild @flowtriq/pcap-ring',
+      `the native addon for ${process.platform}-${process.arch} cannot be loaded (${(cause as Error).message.split('\n')[0]}). ${remedy()}`,
       { cause },
     )
   }

@@ -10,13 +10,14 @@ import { isName } from './keys.js'
  * The wrapping authenticates every byte of the head.
  */
 
+type Form = 'sealed' | 'plain'
+
 /** Neither text nor touched by a transfer that takes it for text, as in PNG. */
-const magics = {
+const magics: Record<Form, Buffer> = {
   sealed: Buffer.from('\x89PRA\r\n\x1a\n', 'latin1'),
   /** Of a capture that lies in the clear: so the head of a sealed one cannot be put before other bytes. */
   plain: Buffer.from('\x89PRP\r\n\x1a\n', 'latin1'),
 }
-type Form = keyof typeof magics
 const lengthAt = magics.sealed.length
 const textAt = lengthAt + 4
 const longestText = 4096
