@@ -103,6 +103,8 @@ async function checkHosts(runtime, project, network) {
   for (const [how, status] of [
     ['process.exit', 7],
     ['uncaught', 1],
+    ['unref', 0],
+    ['ref', 7],
   ]) {
     await point(`a process that ends amid an incident leaves it whole: ${how}`, async () => {
       judgeEnd(inNetwork(...host('exit.mjs', how)), status)
