@@ -258,7 +258,7 @@ test('the Dockerfile: its program, with its permission alone', { skip: skipLive 
   }))
   t.strictSame(
     steps.map(({ name }) => name),
-    ['FROM', 'RUN', 'WORKDIR', 'RUN', 'COPY', 'ENTRYPOINT'],
+    ['FROM', 'WORKDIR', 'RUN', 'COPY', 'ENTRYPOINT'],
   )
   const stepOf = (wanted: string): string => steps.find(({ name }) => name === wanted)?.value ?? ''
   t.match(stepOf('FROM'), /^node:2\d-bookworm-slim$/, 'a Node and a libc that the package is for')

@@ -41,6 +41,7 @@ const judges: Record<string, (t: Test, words: string[], line: string) => void> =
     if (verb === 'run') t.ok(Object.hasOwn(manifest.scripts, `${words[0]}`), line)
     else if (verb === 'test') t.ok(manifest.scripts.test, line)
     else if (verb === 'install') for (const name of words) t.ok(isPackage(name), `${line}: ${name}`)
+    else if (verb === 'pack' || verb === 'publish') t.strictSame(words, [], line)
     else t.strictSame([verb, ...words], ['rebuild', manifest.name], line)
   },
   npx: (t, [name, ...words], line) => {
