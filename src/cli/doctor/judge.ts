@@ -41,7 +41,8 @@ function permissionOf({ permission: { granted, root, effective, ambient }, node 
 function libpcapOf(text: string): Judged {
   const [, major = '0', minor = '0'] = /(\d+)\.(\d+)/.exec(text) ?? []
   const old = Number(major) < 1 || (Number(major) === 1 && Number(minor) < 10)
-  const remedy = 'the addon that the package brings has a newer one; or install libpcap 1.10 or newer (apt-get install libpcap0.8)'
+  const remedy =
+    'the addon that the package brings has a newer one; or install libpcap 1.10 or newer (apt-get install libpcap0.8)'
   if (old) return { level: 'warning', text: `${text}: older than what is tested`, remedy }
   if (text.includes('TPACKET_V3')) return ok(text)
   return { level: 'warning', text: `${text}, without TPACKET_V3: each packet costs more`, remedy }
