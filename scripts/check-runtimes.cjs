@@ -74,7 +74,8 @@ const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/
 /** A command to its end. */
 function run(cwd, [command, ...args]) {
   const options = { encoding: 'utf8', timeout: 120_000, killSignal: 'SIGKILL', maxBuffer: 64 * 1024 * 1024 }
-  const ended = spawnSync(command, args, { cwd, env: { ...env, NO_COLOR: '1', CI: 'true' }, ...options })
+  const more = { NO_COLOR: '1', CI: 'true', DENO_DIR: path.join(cwd, '.deno'), DENO_NO_UPDATE_CHECK: '1' }
+  const ended = spawnSync(command, args, { cwd, env: { ...env, ...more }, ...options })
   return { ...ended, status: ended.status ?? ended.signal ?? ended.error?.message }
 }
 
