@@ -314,6 +314,7 @@ module.exports = {
   run,
   must,
   headers,
+  nodeDir,
   npm,
   readStamp,
   needAddon,
