@@ -169,7 +169,9 @@ async function round(place: Place, number: number, job: Omit<Job, 'way'>, add: (
 
 /** With a server of its own: what was removed from one does not make room at once. */
 async function withStore(act: (store: Store) => Promise<void>): Promise<void> {
-  const { startRgw } = require(at('scripts/rgw.cjs')) as { startRgw(): Promise<Store & { stop(): Promise<void> }> }
+  const { startRgw } = require(at('scripts/rgw.cjs')) as {
+    startRgw: () => Promise<Store & { stop: () => Promise<void> }>
+  }
   const { endpoint, credentials, stop } = await startRgw()
   try {
     const client = clientOf({ endpoint, credentials })
@@ -243,7 +245,7 @@ async function main(): Promise<void> {
 }
 
 const running = process.argv[2] === 'child' ? child() : main()
-running.catch((error) => {
+running.catch((error: unknown) => {
   process.stderr.write(`bench: ${(error as Error).stack}\n`)
   process.exitCode = 1
 })

@@ -105,7 +105,7 @@ function pcap({ device }: HostConfig): Capture {
     promiscuous: boolean
   }
   const { createSession } = require('pcap') as {
-    createSession(device: string, options: Options): NodeJS.EventEmitter
+    createSession: (device: string, options: Options) => NodeJS.EventEmitter
   }
   const session = createSession(device, {
     buffer_size: buffer,

@@ -143,7 +143,7 @@ async function answers<A extends Cost | Memory>(job: Job): Promise<A[]> {
   const all: A[] = []
   one.on('message', (answer) => void all.push(answer as A))
   one.send(job)
-  const [status] = await once(one, 'exit')
+  const [status] = (await once(one, 'exit')) as [number | null]
   if (status !== 0) throw new Error(`${JSON.stringify(job)} ended: ${status}`)
   return all
 }
@@ -213,7 +213,7 @@ async function main(): Promise<void> {
 }
 
 const running = process.argv[2] === 'child' ? child() : main()
-running.catch((error) => {
+running.catch((error: unknown) => {
   process.stderr.write(`bench: ${(error as Error).stack}\n`)
   process.exitCode = 1
 })

@@ -22,7 +22,7 @@ function busyWork({ senderCore, receiverCore }: Ground): Process[] {
 export function freezes(ground: Ground, pattern: Pattern, busy: boolean): Promise<number[]> {
   return withPlace(ground, async (where) => {
     const work = busy ? busyWork(ground) : []
-    const host = await Host.start(where, 'pcap-ring').catch((error) => {
+    const host = await Host.start(where, 'pcap-ring').catch((error: unknown) => {
       for (const one of work) one.kill()
       throw error
     })

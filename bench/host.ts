@@ -68,4 +68,4 @@ async function main(): Promise<void> {
   }
 }
 
-main()
+void main()

@@ -13,15 +13,15 @@ interface Ran {
 
 /** Of scripts/bootstrap.cjs. */
 interface Bootstrap {
-  at(...parts: string[]): string
-  inPath(command: string): boolean
-  installPackages(packages: readonly string[]): Ran
-  nodeDir(): string | null
-  npm(args: readonly string[], options?: object): Ran
-  run(command: string, args: readonly string[], options?: object): Ran
-  say(text: string): void
-  needStore(): void
-  whyNoStore(): string | null
+  at: (...parts: string[]) => string
+  inPath: (command: string) => boolean
+  installPackages: (packages: readonly string[]) => Ran
+  nodeDir: () => string | null
+  npm: (args: readonly string[], options?: object) => Ran
+  run: (command: string, args: readonly string[], options?: object) => Ran
+  say: (text: string) => void
+  needStore: () => void
+  whyNoStore: () => string | null
 }
 
 export const bootstrap = require(resolve(__dirname, '../../../../scripts/bootstrap.cjs')) as Bootstrap

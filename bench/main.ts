@@ -184,4 +184,4 @@ async function main(): Promise<void> {
   process.exitCode = failures.length === 0 ? 0 : 1
 }
 
-main().catch((error) => fail(error instanceof Error ? (error.stack ?? error.message) : String(error)))
+main().catch((error: unknown) => fail(error instanceof Error ? (error.stack ?? error.message) : String(error)))

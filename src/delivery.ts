@@ -68,7 +68,7 @@ async function isOthers(owner: string): Promise<boolean> {
 
 /** null: it is not there. */
 const statsOf = (path: string): Promise<Stats | null> =>
-  lstat(path).catch((error) => {
+  lstat(path).catch((error: unknown) => {
     if (isErrno(error, 'ENOENT')) return null
     throw error
   })
@@ -96,7 +96,7 @@ export class Delivery {
   readonly #directory: string
   readonly #hooks: DeliveryHooks
   /** Whether the marker of an incident is this one's own, and what ends having it in hand. */
-  readonly #expected = new Map<string, { marked: Promise<boolean>; release(): void }>()
+  readonly #expected = new Map<string, { marked: Promise<boolean>; release: () => void }>()
   readonly #ending = new AbortController()
   #grace: NodeJS.Timeout | null = null
   /** To look once more at what was in another's hand. */
@@ -296,7 +296,7 @@ export class Delivery {
   }
 
   async #dropClaim(id: string): Promise<void> {
-    await unlink(this.#path(id, claim)).catch((error) => {
+    await unlink(this.#path(id, claim)).catch((error: unknown) => {
       if (!isErrno(error, 'ENOENT')) throw error
     })
   }
@@ -354,7 +354,7 @@ export class Delivery {
         const { code = '', message = '' } = (error ?? {}) as Partial<NodeJS.ErrnoException>
         const gone = await lstat(file).then(
           () => false,
-          (reason) => isErrno(reason, 'ENOENT'),
+          (reason: unknown) => isErrno(reason, 'ENOENT'),
         )
         const over = gone || final.test(code)
         const after = gone ? 'its file was removed' : over ? 'it is tried again at the next start' : 'it is tried again'

@@ -98,7 +98,7 @@ export interface Addon {
   devices(): Device[]
   host(device: string): HostFacts
   /** `pps` 0: as many as go. */
-  sendToLoopback(ms: number, pps: number, done: (error: Error | null, sent: number, tookMs: number) => void): void
+  sendToLoopback: (ms: number, pps: number, done: (error: Error | null, sent: number, tookMs: number) => void) => void
 }
 
 const packageName = '@flowtriq/pcap-ring'

@@ -186,7 +186,7 @@ function judgeOnset(value: unknown): OnsetThresholds {
 
 function judgeArchive(value: unknown): ArchiveSink | null {
   if (value === undefined) return null
-  if (typeof (value as Partial<ArchiveSink> | null)?.put !== 'function') {
+  if (typeof ((value ?? {}) as Partial<ArchiveSink>).put !== 'function') {
     throw invalidArgType('options.archive', 'ArchiveSink', value)
   }
   return value as ArchiveSink

@@ -36,6 +36,12 @@ import type {
 } from './types.js'
 import { version } from './version.js'
 
+/** A start as the core tells of it. */
+interface Started {
+  mode: 'capture' | 'statistics'
+  device: string | null
+}
+
 /** A failure as the core tells of it (native/incident/types.h, ErrorJson). */
 interface NativeFailure {
   code: PcapRingErrorCode
@@ -87,7 +93,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
   readonly #delivery: Delivery | null
   readonly #lockStep = new LockStep((boundary) => this.#native?.continue(boundary))
   #starting: Promise<void> | null = null
-  #startEnds: { resolve(): void; reject(error: unknown): void } | null = null
+  #startEnds: { resolve: () => void; reject: (error: unknown) => void } | null = null
   /** Why a start under way will fail, once the core has ended. */
   #startFailure: { reason: unknown } | null = null
   #closing: Promise<void> | null = null
@@ -303,7 +309,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
     starting.then(forget, forget)
   }
 
-  #onStarted({ mode, device }: { mode: 'capture' | 'statistics'; device: string | null }): void {
+  #onStarted({ mode, device }: Started): void {
     // Aborted or closed meanwhile: the core is ending already.
     if (this.#startFailure !== null) return
     this.#mode = mode
@@ -440,7 +446,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
     const control = this.#open.get(handle)
     switch (name) {
       case 'started':
-        this.#onStarted(JSON.parse(json))
+        this.#onStarted(JSON.parse(json) as Started)
         break
       case 'startFailed':
         this.#startFailure ??= { reason: toError(json) }

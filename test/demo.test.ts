@@ -140,7 +140,7 @@ test('the demo notices a file that does not hold', { skip: notBuilt }, async (t)
   let finished: Promise<IncidentReport> | undefined
   ring.on('stats', ({ inbound, total }) => {
     if (inbound.pps > 1_200) finished ??= ring.freeze({ labels: { sent: String(total.packets) } }).finished
-    else if (finished) ring.incidents[0]?.resolve()
+    else if (finished) void ring.incidents[0]?.resolve()
   })
   await ring.start()
   await new Promise<void>((resolve) => ring.once('end', resolve))

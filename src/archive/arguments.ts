@@ -97,5 +97,5 @@ export function judgeCapture(value: unknown): Given {
   const json = jsonOf(report)
   if (json.length > longestReport)
     throw outOfRange('capture.report', `at most ${longestReport} bytes long`, json.length)
-  return { file: file as string, report: report as unknown as IncidentReport, json }
+  return { file: file as string, report: report as IncidentReport, json }
 }

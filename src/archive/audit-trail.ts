@@ -22,7 +22,7 @@ export interface Journal {
   /** False: there is one of this number already. */
   create(batch: number, text: string): Promise<boolean>
   /** Batches whose writer died before they were created, and what makes them forgotten; `more`: others may turn out to be such. */
-  abandoned(): Promise<{ found: { text: string; forget(): Promise<void> }[]; more: boolean }>
+  abandoned(): Promise<{ found: { text: string; forget: () => Promise<void> }[]; more: boolean }>
   /** For errors. */
   readonly location: string
 }
@@ -77,7 +77,7 @@ export class ChainedTrail implements AuditTrail {
   #head: Head | null = null
   #begun = false
   #tidied = false
-  #waiting: { deed: Deed; entered(): void; failed(error: unknown): void }[] = []
+  #waiting: { deed: Deed; entered: () => void; failed: (error: unknown) => void }[] = []
   #turn: Promise<unknown> = Promise.resolve()
   #nextCheck: Promise<void> | null = null
 

@@ -180,7 +180,7 @@ export abstract class BaseArchive implements Archive {
   async *list(): AsyncGenerator<ArchivedCapture> {
     await this.#trail.check()
     const failures: PcapRingError[] = []
-    const headOf = (id: string) => this.#headOf(id).catch((error) => void failures.push(ours(error)))
+    const headOf = (id: string) => this.#headOf(id).catch((error: unknown) => void failures.push(ours(error)))
     for await (const head of ahead(this.#vault.ids(), headsAtOnce, headOf)) if (head) yield this.#described(head)
     throwAll(failures)
   }
@@ -380,7 +380,7 @@ export abstract class BaseArchive implements Archive {
   async #openFor(deed: Omit<Deed, 'outcome'>): Promise<Kept> {
     const id = deed.capture as string
     await this.#trail.check()
-    const kept = await this.#vault.open(id, this.#keys).catch(async (error) => {
+    const kept = await this.#vault.open(id, this.#keys).catch(async (error: unknown) => {
       await this.#enterInstead({ ...deed, outcome: 'failed' })
       throw error
     })

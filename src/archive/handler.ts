@@ -18,9 +18,9 @@ export interface Serving {
   /** That the archive's base URL has. */
   path: string
   /** Finds what a request's link leads to, given all of the URL behind the archive's own; null: it is refused. */
-  find(link: string): Promise<Served | null>
+  find: (link: string) => Promise<Served | null>
   /** The status for what is wrong with the archive, rather than with the request. */
-  broken(error: unknown): number
+  broken: (error: unknown) => number
   /** A client that takes nothing for so long is not there any more. */
   stalledAfterMs: number
 }

@@ -31,10 +31,10 @@ function judgeSecret(value: unknown, name: string): Uint8Array {
   const isKey = value instanceof KeyObject || types.isKeyObject(value)
   if (!isKey && !types.isUint8Array(value))
     throw hidden(invalidArgType(name, ['KeyObject', 'Uint8Array'], value), value)
-  if (isKey && (value as KeyObject).type !== 'secret') {
-    throw invalidArgValue(name, (value as KeyObject).type, 'must be a secret key')
+  if (isKey && value.type !== 'secret') {
+    throw invalidArgValue(name, value.type, 'must be a secret key')
   }
-  const secret = isKey ? (value as KeyObject).export() : (value as Uint8Array)
+  const secret = isKey ? value.export() : value
   if (secret.length !== secretSize) throw invalidArgValue(name, secret.length, `must be ${secretSize} bytes long`)
   return secret
 }

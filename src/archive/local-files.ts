@@ -138,7 +138,7 @@ export async function removeJust(
   const right = isIt(await lstat(second, { bigint: true }))
   if (right) await unlink(path)
   // Once it has this name alone it looks like what a writer left, and whoever clears that away may have been quicker.
-  await unlink(second).catch((error) => {
+  await unlink(second).catch((error: unknown) => {
     if (!isErrno(error, 'ENOENT')) throw error
   })
   if (right) await syncDirectory(dirname(path))
@@ -159,7 +159,7 @@ export async function unfinishedIn(directory: string, pattern: RegExp, forMs: nu
   for (const name of await namesIn(directory)) {
     if (!unfinishedPattern.test(name) || !pattern.test(name.replace(unfinishedPattern, ''))) continue
     const path = join(directory, name)
-    const stats = await lstat(path).catch((error) => {
+    const stats = await lstat(path).catch((error: unknown) => {
       if (isErrno(error, 'ENOENT')) return null
       throw error
     })

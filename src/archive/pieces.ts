@@ -40,9 +40,9 @@ export function readableOf(
     read() {
       pieces.next().then(
         ({ done, value }) => void this.push(done ? null : value),
-        (error) => {
-          failed?.(error)
-          this.destroy(error)
+        (error: unknown) => {
+          failed?.(error as Error)
+          this.destroy(error as Error)
         },
       )
     },

@@ -13,7 +13,7 @@ export interface Incoming {
   report: Uint8Array
   capture: AsyncIterable<Uint8Array>
   /** Enters it in the trail. Called once, as the last thing before the capture can be found. */
-  enter(): Promise<void>
+  enter: () => Promise<void>
 }
 
 /** A capture that is kept. Its head is authentic, its size right. */

@@ -44,7 +44,7 @@ export async function watchCommand(args: WatchArgs | ReplayArgs, output: Output,
     }
   }
   const sweep = (): void =>
-    void archive?.sweep().catch((error) => output.err(`warning: ${printable((error as Error).message)}`))
+    void archive?.sweep().catch((error: unknown) => output.err(`warning: ${printable((error as Error).message)}`))
   await run(ring, args, output, stop, async (ended) => {
     sweep()
     const hourly = setInterval(sweep, 3_600_000)
@@ -92,10 +92,8 @@ async function run(
   stop: AbortSignal,
   work: (ended: Promise<void>) => Promise<void>,
 ): Promise<void> {
-  let died: PcapRingError | null = null
-  ring.on('error', (error) => {
-    died = error
-  })
+  const deaths: PcapRingError[] = []
+  ring.on('error', (error) => void deaths.push(error))
   if (args.json) tellJson(ring, args, output)
   else tell(ring, args, output)
 
@@ -123,7 +121,7 @@ async function run(
     output.status(null)
     output.panel?.draw(null)
   }
-  if (died !== null) throw died
+  if (deaths[0] !== undefined) throw deaths[0]
 }
 
 function tell(ring: PcapRing, args: LiveArgs, output: Output): void {

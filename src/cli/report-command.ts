@@ -9,8 +9,8 @@ import { CommandError, jsonLine } from './output.js'
 
 /** `pcap-ring report FILE`. @throws {CommandError} */
 export async function reportCommand({ file, html, json }: ReportArgs, output: Output): Promise<void> {
-  const { report, refused } = await summary(file).catch((error: Error) => {
-    throw new CommandError(error.message)
+  const { report, refused } = await summary(file).catch((error: unknown) => {
+    throw new CommandError((error as Error).message)
   })
   if (refused !== null) output.err(refused)
   if (html !== undefined) await writePage(html, render(report))

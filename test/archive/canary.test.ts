@@ -113,7 +113,7 @@ test('any 16 bytes of a key are found, in each form', (t) => {
         .toString('hex')
         .toUpperCase()
         .replace(/..(?=.)/g, '$&:'),
-    'an error': (part) => new Error('x', { cause: new Error(`${part.toString('hex')}`) }),
+    'an error': (part) => new Error('x', { cause: new Error(part.toString('hex')) }),
     'one of several errors': (part) => new AggregateError([new Error('x'), new Error(part.toString('base64'))]),
     'a map': (part) => new Map([[part.toString('base64'), 1]]),
   }

@@ -93,7 +93,7 @@ test('a process that is killed while it copies leaves nothing in the clear', asy
   await host.kill('SIGKILL')
   t.notOk(existsSync(seen))
   for (const entry of readdirSync(tmp, { recursive: true, withFileTypes: true })) {
-    t.notOk(entry.isFile(), `${entry.name}`)
+    t.notOk(entry.isFile(), entry.name)
   }
 })
 

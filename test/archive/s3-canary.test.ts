@@ -86,7 +86,7 @@ test('neither a key nor the credentials', { skip: rgwSkip }, async (t) => {
   const archived = new Promise((resolve) => ring.once('archive', (...all) => resolve(all)))
   await ring.freeze({ id: 'i' }).resolve()
   say(await archived, ring)
-  const unable = ringOf(t, { file, directory: join(dir, 'unable'), archive: unfit[0] as S3Archive })
+  const unable = ringOf(t, { file, directory: join(dir, 'unable'), archive: unfit[0] })
   const told = new Promise((resolve) => unable.once('warning', resolve))
   await replay(unable)
   await unable.freeze({ id: 'k' }).resolve()

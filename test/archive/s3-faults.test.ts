@@ -279,16 +279,16 @@ test('faults', { skip: rgwSkip }, async (t) => {
 
   // The last one: for half a minute the new gateway tells the killed one of each new bucket.
   await t.test('the server is stopped amid an upload and started again', async (t) => {
-    let paused: Promise<void> | undefined
+    const pauses: Promise<void>[] = []
     const onProgress = () => {
-      paused ??= gateway.pause()
+      if (pauses.length === 0) pauses.push(gateway.pause())
     }
     const bucket = await bucketOf(direct)
     const options = { bucket, keys: [key], onProgress }
     const capture = capturedAs(t, 'a', randomBytes(large))
     const archive = new S3Archive({ ...options, client: clientOf(t, gateway) })
     await t.rejects(archive.put(capture), { ...unavailable, errno: Number, syscall: 'connect' })
-    await paused
+    await pauses[0]
     await t.rejects(archive.open('a', { actor }), unavailable)
     await t.rejects(allOf(archive.list()), unavailable)
     await gateway.resume()
@@ -297,12 +297,12 @@ test('faults', { skip: rgwSkip }, async (t) => {
     t.strictSame(await left(direct, bucket), { objects: ['captures/a'], uploads: 0 })
 
     // A client that is told to be patient carries the upload over.
-    paused = undefined
+    pauses.length = 0
     const patient = new S3Archive({ ...options, client: clientOf(t, gateway, { maxAttempts: 12 }) })
     const other = capturedAs(t, 'b', randomBytes(large))
     const put = patient.put(other)
-    while (paused === undefined) await new Promise((resolve) => setTimeout(resolve, 5))
-    await paused
+    while (pauses.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    await pauses[0]
     await gateway.resume()
     await put
     t.ok((await bytesOf(await patient.open('b', { actor }))).equals(other.bytes))

@@ -17,8 +17,9 @@ const batchesOf = async (place: Place): Promise<string[]> =>
   (await place.names()).filter((name) => name.startsWith('audit/'))
 
 export function archiveSuite(t: Test, backend: Backend): void {
-  const test = (name: string, run: (t: Test, place: Place) => Promise<void>) =>
+  const test = (name: string, run: (t: Test, place: Place) => Promise<void>): void => {
     t.test(`${backend.name}: ${name}`, async (t) => run(t, await backend.place(t)))
+  }
 
   test('what was put is listed, read whole and in ranges, and has its report', async (t, place) => {
     const { secret } = keyOf()

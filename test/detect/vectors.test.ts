@@ -223,7 +223,8 @@ function framesOf(given: Partial<Mix>, next: () => number): () => Buffer {
       left -= weight
       return left < 0
     })
-    return (kind ?? (kinds.at(-1) as (typeof kinds)[number])).frame()
+    const one = (kind ?? kinds.at(-1)) as (typeof kinds)[number]
+    return one.frame()
   }
 }
 

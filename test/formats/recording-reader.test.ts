@@ -266,8 +266,7 @@ test('path, file URL and bytes read the same, also where a chunk ends inside a p
     t.ok(
       packets.every(
         ({ timeNs, data }, i) =>
-          timeNs === fromBytes.packets[i]?.timeNs &&
-          Buffer.compare(data, fromBytes.packets[i]?.data as Uint8Array) === 0,
+          timeNs === fromBytes.packets[i]?.timeNs && Buffer.compare(data, fromBytes.packets[i]?.data) === 0,
       ),
     )
     t.equal(packets.length, 2_002)

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { test } from 'tap'
 
-import type { CapOptions, Incident, ManualOptions, PcapRing, PcapRingOptions } from '../../src/index.js'
+import type { CapOptions, Incident, PcapRing, PcapRingOptions } from '../../src/index.js'
 import { udpPackets } from '../support/generate.js'
 import { usOf, usOfTime } from '../support/recording.js'
 import { fileOf, range, recordingOf, replay, ringOf, sectionCounts, validIncident } from '../support/replay.js'
@@ -144,7 +144,7 @@ const manualEnds: ManualEnd[] = [
 for (const { cap, capped, packets } of manualEnds) {
   test(`a manual capture ends by itself: ${JSON.stringify(cap) ?? 'defaults'}`, async (t) => {
     const ring = ringOf(t, { file })
-    const incident = await withAt(ring, 2, () => ring.capture({ ...(cap && { cap }) } as ManualOptions))
+    const incident = await withAt(ring, 2, () => ring.capture({ ...(cap && { cap }) }))
     const [report, sequences] = await validIncident(t, incident)
     t.strictSame(sequences, range(2_000, packets), 'from the call on, nothing from before')
     t.match(report, { kind: 'manual', capped, sections: [{ name: 'capture', packets }] })

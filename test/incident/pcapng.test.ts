@@ -47,7 +47,7 @@ async function incidentOf(t: Parameters<typeof ringOf>[0], options: PcapRingOpti
   ring.on('stats', () => {
     boundaries++
     if (boundaries === 4) incident = ring.freeze(freeze)
-    if (boundaries === 6) incident?.resolve()
+    if (boundaries === 6) void incident?.resolve()
   })
   await replay(ring)
   await incident?.finished

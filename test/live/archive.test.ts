@@ -99,7 +99,7 @@ test('ten failures first', { skip }, async (t) => {
     const [{ file }] = (await archived) as [IncidentReport]
     return file as string
   })
-  await sending
+  await sending.sent
   t.ok((await downloaded(t, setup.archive, key, 'a')).equals(readFileSync(stored)), 'what was recorded')
 })
 
@@ -111,7 +111,7 @@ test('the process is killed between the incident and the delivery', { skip }, as
     const { file } = await state.ring.freeze({ id: 'a', cap: { packets: 1_000 } }).resolve()
     return file as string
   })
-  await sending
+  await sending.sent
   await host.kill('SIGKILL')
   t.notOk(existsSync(setup.archive))
   t.ok(readdirSync(setup.directory).includes('incident_a.undelivered'))

@@ -50,7 +50,7 @@ test('capture --packets 100', { skip }, async (t) => {
   const { frames, wrong } = readEvidence(report)
   t.same(wrong, [])
   t.same(jumps(frames), [])
-  t.match(stdout, report.file as string)
+  t.match(stdout, report.file)
   t.match(stdout, /PKTS.*100.*cap reached/)
 })
 
@@ -135,7 +135,7 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
       reason: /^udp-flood, low: \d+ packets/,
     })
     t.equal(sizes(report)['pre-buffer'], 500)
-    t.match(stdout, report.file as string, 'the card')
+    t.match(stdout, report.file, 'the card')
   })
 
   test(`capture, and ${signal}`, { skip }, async (t) => {

@@ -111,7 +111,7 @@ async function endIn(t: Test, kind: Kind, act: Given['act']): Promise<void> {
     kind,
     act,
     options,
-  } as Given)
+  })
   const sending = kind === 'end' ? null : send(t, pair.there, { count: 20_000 })
   if (['down', 'up', 'error'].includes(kind)) {
     await running.until(/recording/)

@@ -2,7 +2,7 @@
 
 import { readdirSync } from 'node:fs'
 import { type Test, test } from 'tap'
-import { transpile } from 'typescript'
+import { ScriptTarget, transpile } from 'typescript'
 
 import type { IncidentReport, PcapRing } from '../../src/index.js'
 import { jumps, nsOf, readEvidence, sizes } from '../support/evidence.js'
@@ -243,7 +243,7 @@ test('await using, with an incident open', { skip }, async (t) => {
       }
       console.log(outside.mode)
     }`,
-    { target: 9 /* ES2022 */ },
+    { target: ScriptTarget.ES2022 },
   )
   const run = new Function('api', 'options', `${source}\nreturn run(api, options)`) as () => unknown
   const options = { device: here.device, directory, statsInterval: 50 }

@@ -62,13 +62,13 @@ test('two on one device, with filters and snaplens of their own', { skip }, asyn
   })
   judgeFiles(t, reportsIn(t, directory))
 
-  t.match(all, own[0] as object)
+  t.match(all, own[0])
   t.same(sizes(all), { 'pre-buffer': 300, attack: 200 })
   t.same(
     framesOf(all),
     range(0, 500).map((number) => ({ caplen: 64, len: number >= 200 && number < 450 ? 600 : 400, number })),
   )
-  t.match(large, own[1] as object)
+  t.match(large, own[1])
   t.same(sizes(large), { 'pre-buffer': 100, attack: 150 })
   t.same(
     framesOf(large),

@@ -38,7 +38,7 @@ async function dumpOf(t: Parameters<typeof scratch>[0], options: PcapRingOptions
   const directory = scratch(t)
   const ring = ringOf(t, { directory, ...options })
   const { warnings } = await replay(ring)
-  if (warnings.length > 0) throw warnings[0]
+  if (warnings[0] !== undefined) throw warnings[0]
   const path = join(directory, 'dump.pcap')
   await ring.dump(path)
   return fileOf(path)

@@ -124,7 +124,7 @@ test('time never goes back: older packets count where they are read', async (t) 
     [500, 250, 5],
     [520, 20, 1],
   ])
-  incident?.resolve()
+  void incident?.resolve()
   const [report, sequences] = await validIncident(t, incident as Incident)
   t.strictSame(sequences, range(0, 7), 'in the order of the recording')
   t.strictSame(report.coverage.clock, { backSteps: 2, largestBackStep: 5_310 })
@@ -167,7 +167,7 @@ test('the packet that ends an interval is the first behind a freeze in its liste
     incident = ring.freeze()
   })
   await replay(ring)
-  incident?.resolve()
+  void incident?.resolve()
   const [report] = await validIncident(t, incident as Incident)
   t.equal(report.frozenAt, timeAt(250))
   t.strictSame(sectionCounts(report), { 'pre-buffer': 2, attack: 2 })
@@ -176,7 +176,7 @@ test('the packet that ends an interval is the first behind a freeze in its liste
 test('no packet is read before the turn after start() resolved', async (t) => {
   const ring = ringOf(t, { file: ms(0, 100, 200, 300) })
   await ring.start()
-  for (let i = 0; i < 1_000; i++) await null
+  for (let i = 0; i < 1_000; i++) await Promise.resolve()
   const seen = watch(ring)
   const end = once(ring, 'end')
   const incident = ring.freeze()
@@ -203,7 +203,7 @@ test('after the end: incidents of what is there, resolve() ends at once, a manua
   await replay(ring)
   t.match(await manual?.finished, { kind: 'manual', packets: 0, capped: null })
   t.equal(open?.state, 'capturing', 'stays open')
-  open?.resolve()
+  void open?.resolve()
   t.match(await open?.finished, { packets: 3, capped: null })
   const late = ring.freeze()
   t.equal((await late.flushed)[0]?.packets, 3)

@@ -66,7 +66,7 @@ test('a call while a listener is waited for takes effect at that boundary', asyn
     await turn()
   })
   await replay(ring)
-  incident?.resolve()
+  void incident?.resolve()
   const [report, sequences] = await validIncident(t, incident as Incident)
   t.equal(report.frozenAt, boundary(3))
   t.strictSame(sequences.slice(0, 501), range(2_500, 501))
@@ -82,7 +82,7 @@ test('a call between boundaries takes effect at the next one', async (t) => {
     })
   })
   await replay(ring)
-  incident?.resolve()
+  void incident?.resolve()
   const [report, sequences] = await validIncident(t, incident as Incident)
   const us = usOfTime(report.frozenAt) - defaultStart * 1_000
   t.equal(us % 250_000 === 0 || report.frozenAt === report.to, true, `${us} µs is a boundary`)

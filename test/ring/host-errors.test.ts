@@ -187,8 +187,8 @@ test('no promise is read, whatever goes wrong: no unhandled rejection', async (t
         if (boundaries === 2) for (const { state } of ring.incidents) failed += state === 'failed' ? 1 : 0
         if (boundaries === 3) {
           ring.freeze({ id: 'd' })
-          ring.close()
-          ring.close()
+          void ring.close()
+          void ring.close()
         }
       })
       const close = once(ring, 'close')

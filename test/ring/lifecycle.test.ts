@@ -89,7 +89,7 @@ test('events come in a later turn than the call that caused them', async (t) => 
     calling = true
     // The turn of the call, its microtasks included.
     const over = async (): Promise<void> => {
-      for (let i = 0; i < 100; i++) await null
+      for (let i = 0; i < 100; i++) await Promise.resolve()
       calling = false
     }
     void over()

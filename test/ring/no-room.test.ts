@@ -53,7 +53,7 @@ async function hostWithRing(t: Test, options: Parameters<typeof Host.start>[1]):
 /** Sets a bound of the host, as its own user: others may not. */
 const bound = (host: Host, what: string, wrap: string[] = []): void => {
   const [command, ...args] = [...wrap, 'prlimit', '--pid', String(host.pid), what]
-  execFileSync(command as string, args)
+  execFileSync(command, args)
 }
 
 /** All is well again: the same ring replays and records. */

@@ -3,7 +3,7 @@
 import { inspect } from 'node:util'
 import { test } from 'tap'
 
-import type { FreezeOptions, IncidentReport, ManualOptions, PcapRingOptions } from '../../src/index.js'
+import type { IncidentReport, PcapRingOptions } from '../../src/index.js'
 import { PcapRing } from '../../src/index.js'
 import { udpPackets } from '../support/generate.js'
 import { pcapBytes } from '../support/recording.js'
@@ -230,8 +230,8 @@ test('freeze() and capture() throw at once, and the ring goes on', async (t) => 
     }
     for (const given of [null, 5, 'x', []]) t.throws(() => act(given as object), { code: type })
   }
-  judged((options) => ring.freeze(options as FreezeOptions), [...ofBoth, ...ofFreeze])
-  judged((options) => ring.capture(options as ManualOptions), [...ofBoth, ...ofCapture])
+  judged((options) => ring.freeze(options), [...ofBoth, ...ofFreeze])
+  judged((options) => ring.capture(options), [...ofBoth, ...ofCapture])
   t.strictSame(ring.incidents, [])
   t.match(await ring.freeze().resolve(), { packets: 500, error: null })
 })

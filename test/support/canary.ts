@@ -58,7 +58,7 @@ export function holdsSecret(what: unknown): boolean {
   // Not where it was thrown, which takes a millisecond to find out.
   if (what instanceof Error) {
     const others: unknown[] = what instanceof AggregateError ? what.errors : []
-    return holdsSecret([what.name, what.message, { ...what }]) || [what.cause, ...others].some(holdsSecret)
+    return holdsSecret([what.name, what.message, Object.assign({}, what)]) || [what.cause, ...others].some(holdsSecret)
   }
   if (what instanceof Uint8Array) return isIn(Buffer.from(what).toString('latin1'))
   return isIn(inspect(what, { depth: 20, showHidden: true, maxArrayLength: null, maxStringLength: null }))

@@ -15,13 +15,13 @@ export interface HostApi<S = Record<string, never>> {
   state: S
   require: NodeJS.Require
   /** The next such event, with its arguments. */
-  once(emitter: NodeJS.EventEmitter, event: string): Promise<unknown[]>
+  once: (emitter: NodeJS.EventEmitter, event: string) => Promise<unknown[]>
   /** The names of the process's threads. */
-  threads(): string[]
+  threads: () => string[]
   /** The same once it rests: a thread that was joined may be seen for a moment longer. */
-  restingThreads(): Promise<string[]>
+  restingThreads: () => Promise<string[]>
   /** Fulfils when a `stats` event satisfies the condition. */
-  untilStats(ring: PcapRing, condition: (stats: import('../../src/index.js').Stats) => boolean): Promise<unknown>
+  untilStats: (ring: PcapRing, condition: (stats: import('../../src/index.js').Stats) => boolean) => Promise<unknown>
 }
 
 export interface HostOptions {
@@ -155,7 +155,7 @@ export class Host {
       if (message.error === undefined) waiting?.resolve(message.value)
       else waiting?.reject(Object.assign(new Error(message.error.message), message.error))
     })
-    this.ended.then(({ status, signal, stderr }) => {
+    void this.ended.then(({ status, signal, stderr }) => {
       const error = new Error(`the host ended (${status ?? signal}): ${stderr}`)
       for (const { reject } of this.#answers.values()) reject(error)
       this.#answers.clear()
@@ -180,7 +180,7 @@ export class Host {
   call<S, R, A = undefined>(fn: (api: HostApi<S>, arg: A) => R | Promise<R>, arg?: A): Promise<R> {
     const id = ++this.#calls
     return new Promise<R>((resolve, reject) => {
-      this.#answers.set(id, { resolve: resolve as (value: unknown) => void, reject })
+      this.#answers.set(id, { resolve: resolve, reject })
       this.#child.send({ id, source: fn.toString(), arg }, (error) => {
         if (error !== null) reject(error)
       })
@@ -235,7 +235,7 @@ function running(t: Teardown, child: ChildProcess): Running {
       }
       waiting.add(look)
       look()
-      ended.then(({ status, signal }) => reject(new Error(`ended (${status ?? signal}) before ${text}: ${seen}`)))
+      void ended.then(({ status, signal }) => reject(new Error(`ended (${status ?? signal}) before ${text}: ${seen}`)))
     })
   return { pid: child.pid as number, child, ended, kill, until }
 }

@@ -80,7 +80,10 @@ export function packetBlock(order: Order, ticks: bigint, packet: RawPacket, id =
 }
 
 /** A .pcapng of one section and one interface; `frac` in microseconds, with `nano` in nanoseconds. */
-export function pcapngBytes(packets: readonly RawPacket[], { order = 'LE' as Order, linkType = 1, nano = false } = {}) {
+export function pcapngBytes(
+  packets: readonly RawPacket[],
+  { order = 'LE', linkType = 1, nano = false }: { order?: Order; linkType?: number; nano?: boolean } = {},
+) {
   const perSecond = nano ? 1_000_000_000n : 1_000_000n
   const ticks = ({ sec, frac }: RawPacket): bigint => BigInt(sec) * perSecond + BigInt(frac)
   return Buffer.concat([

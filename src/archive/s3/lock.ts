@@ -21,7 +21,7 @@ export class Lock {
   }
 
   async until(date: Date): Promise<Locked> {
-    this.#mode ??= this.#find().catch((error) => {
+    this.#mode ??= this.#find().catch((error: unknown) => {
       this.#mode = null
       throw error
     })
