@@ -21,15 +21,19 @@ export type PcapRingErrorCode =
   | 'ERR_PCAP_ARCHIVE_UNAVAILABLE'
   | 'ERR_PCAP_ARCHIVE_EXPIRED'
 
+/** What an error may know besides. */
 export interface PcapRingErrorOptions {
   /** Negative, as in Node's own system errors. */
   errno?: number | undefined
+  /** The system call that failed. */
   syscall?: string | undefined
+  /** The error behind it. */
   cause?: unknown
 }
 
 /** The one class of this library's errors. Wrong arguments are Node's `TypeError` and `RangeError` instead. */
 export class PcapRingError extends Error {
+  /** What went wrong, for programs; the message says it for people, with what to do. */
   readonly code: PcapRingErrorCode
   // Declared only: an error without them does not have the keys at all, as Node's own.
   /** What the operating system said, negative as in Node's own system errors: `-13` is EACCES. */

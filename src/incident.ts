@@ -36,6 +36,10 @@ function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void; reje
 
 const byRing = Symbol('made by a ring')
 
+/**
+ * Recording; its cap reached, and waiting for `resolve()`; resolved, and recording the resolution section or writing; finished;
+ * finished with an error.
+ */
 export type IncidentState = 'capturing' | 'capped' | 'resolving' | 'resolved' | 'failed'
 
 /** A recording that is open or was: made by `freeze()` and `capture()` only. */
@@ -85,6 +89,7 @@ export class Incident implements AsyncDisposable {
     return this.#link.file
   }
 
+  /** How far it is. */
   get state(): IncidentState {
     return this.#state
   }

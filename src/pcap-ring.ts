@@ -222,6 +222,7 @@ export class PcapRing extends EventEmitter<PcapRingEvents> implements AsyncDispo
     return this.#closing
   }
 
+  /** As {@link PcapRing.close}: `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }

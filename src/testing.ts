@@ -5,7 +5,6 @@ import { invalidArgType, invalidArgValue, outOfRange } from './errors.js'
 import { linkTypeNames, linkTypeValue } from './formats/link-types.js'
 import type { PacketToEncode } from './formats/pcap-encoder.js'
 import { encodePcapFile } from './formats/pcap-encoder.js'
-import type { RecordingSource } from './formats/recording-reader.js'
 import { maxCaplen, RecordingReader } from './formats/recording-reader.js'
 import { formatTime, parseTime } from './time.js'
 import type { Precision, Stats, StatsCapture, StatsStatistics } from './types.js'
@@ -28,6 +27,7 @@ export interface PacketInput {
   length?: number | undefined
 }
 
+/** Options of {@link encodePcap}. */
 export interface EncodePcapOptions {
   /**
    * A LINKTYPE_ value, or its name as libpcap has it: `'EN10MB'`, `'LINUX_SLL2'`, `'RAW'`.
@@ -77,7 +77,7 @@ export function encodePcap(packets: Iterable<PacketInput>, options: EncodePcapOp
  * @throws `ERR_INVALID_ARG_TYPE` at once
  * @throws {PcapRingError} `ERR_PCAP_BAD_FILE` while reading: after the packets before the damage
  */
-export function readPackets(file: RecordingSource): AsyncIterable<ReadPacket> {
+export function readPackets(file: string | URL | Uint8Array): AsyncIterable<ReadPacket> {
   return handOut(new RecordingReader(file, 'file'))
 }
 

@@ -83,13 +83,19 @@ export interface RingOptions {
 /** What counts as an onset: a rate above `factor` times the calm one and above the minimum, in packets or in bits. */
 export interface OnsetOptions {
   /**
-   * 1.5…1,000.
+   * Times the calm rate, 1.5…1,000.
    * @default 8
    */
   factor?: number | undefined
-  /** @default 1_000 */
+  /**
+   * Packets a second, 0…10^12; below, nothing is a rise in packets.
+   * @default 1_000
+   */
   minPps?: number | undefined
-  /** @default 10_000_000 */
+  /**
+   * Bits a second, 0…10^12; below, nothing is a rise in bits.
+   * @default 10_000_000
+   */
   minBps?: number | undefined
 }
 
@@ -127,6 +133,7 @@ export interface PcapRingOptions {
    * @default false
    */
   promiscuous?: boolean | undefined
+  /** How much is kept while nothing is going on. */
   ring?: RingOptions | undefined
   /**
    * How long an onset is kept after the rise is over, and how far a history of a slow rise reaches back, up to 10 min.
@@ -134,6 +141,7 @@ export interface PcapRingOptions {
    * @default '10s'
    */
   lookback?: Duration | undefined
+  /** What counts as a rise whose onset is kept. */
   onset?: OnsetOptions | undefined
   /** Bounds of every incident's file; `freeze()` may override them. */
   cap?: CapOptions | undefined
@@ -171,7 +179,10 @@ export interface PcapRingOptions {
    * @default 'pcap'
    */
   format?: CaptureFormat | undefined
-  /** @default 'micro' */
+  /**
+   * Of the times in files, reports, events and `stats()`.
+   * @default 'micro'
+   */
   precision?: Precision | undefined
   /**
    * Time between two `stats` events, 50 ms…60 s.
@@ -218,7 +229,9 @@ export interface FreezeOptions {
    * onset is kept; it changes nothing of what is in the file.
    */
   since?: Date | string | undefined
+  /** Bounds of this incident's file. */
   cap?: CapOptions | undefined
+  /** What is recorded after this incident's `resolve()`. */
   resolution?: ResolutionOptions | undefined
   /** From a detector; kept in the report. */
   attack?: Attack | undefined
@@ -237,7 +250,10 @@ export interface ManualOptions {
   labels?: Record<string, string> | undefined
   /** Aborting ends the capture like `resolve()`. */
   signal?: AbortSignal | undefined
-  /** @default { packets: 10_000, duration: '30s' } */
+  /**
+   * Bounds of the file, merged key by key over the default; `bytes` over the ring's.
+   * @default { packets: 10_000, duration: '30s' }
+   */
   cap?: CapOptions | undefined
 }
 
@@ -245,26 +261,39 @@ export interface ManualOptions {
 
 /** Packets by transport protocol; fragments count by the protocol they carry. */
 export interface Protocols {
+  /** TCP packets. */
   tcp: number
+  /** UDP packets. */
   udp: number
+  /** ICMP and ICMPv6 packets. */
   icmp: number
+  /** All others: the four add up to all packets. */
   other: number
 }
 
 /** TCP packets by flags; `synack` are not counted in `syn`, nor in `ack`. */
 export interface TcpFlags {
+  /** SYN without ACK. */
   syn: number
+  /** SYN and ACK. */
   synack: number
+  /** ACK without SYN, FIN and RST. */
   ack: number
+  /** RST, whatever else is set. */
   rst: number
+  /** FIN, whatever else is set. */
   fin: number
 }
 
 /** Packets, bytes (original lengths) and their rates per second; bps in bits. */
 export interface TrafficCounts {
+  /** Packets in the interval. */
   packets: number
+  /** Sum of their original lengths. */
   bytes: number
+  /** Packets a second. */
   pps: number
+  /** Bits a second, of original lengths. */
   bps: number
 }
 
@@ -281,29 +310,75 @@ interface StatsBase extends TrafficCounts {
 
 /** The last completed interval while packets are captured. Matched by the filter, in the directions asked for. */
 export interface StatsCapture extends StatsBase {
+  /** Packets are captured. */
   mode: 'capture'
+  /** Packets by transport protocol. */
   protocols: Protocols
+  /** TCP packets by flags. */
   tcpFlags: TcpFlags
   /** IP fragments. */
   fragments: number
   /** Packets that the kernel and the interface dropped in the interval. */
-  loss: { kernel: number; interface: number }
-  /** What the ring holds. `span`: ms between its oldest and its newest packet. */
-  ring: { packets: number; bytes: number; span: number; oldest: string | null }
+  loss: {
+    /** By the kernel: its buffer was full. */
+    kernel: number
+    /** By the interface: the kernel did not fetch them in time. */
+    interface: number
+  }
+  /** What the ring holds. */
+  ring: {
+    /** Packets, at most `ring.packets` of the options. */
+    packets: number
+    /** Captured bytes of these. */
+    bytes: number
+    /** Between the oldest and the newest packet, ms. */
+    span: number
+    /** The time of the oldest packet; null: the ring is empty. */
+    oldest: string | null
+  }
   /** Since `start()`. */
-  total: { packets: number; bytes: number; kernelLoss: number; interfaceLoss: number }
+  total: {
+    /** Packets. */
+    packets: number
+    /** Sum of original lengths. */
+    bytes: number
+    /** Packets that the kernel dropped. */
+    kernelLoss: number
+    /** Packets that the interface dropped. */
+    interfaceLoss: number
+  }
 }
 
 /** The last completed interval in statistics-only mode: figures of the operating system's interface counters. */
 export interface StatsStatistics extends StatsBase {
+  /** Nothing is captured. */
   mode: 'statistics'
+  /** No packet is looked at. */
   protocols: null
+  /** No packet is looked at. */
   tcpFlags: null
+  /** No packet is looked at. */
   fragments: null
-  loss: { kernel: null; interface: number }
+  /** Packets dropped in the interval. */
+  loss: {
+    /** Nothing is captured that the kernel could drop. */
+    kernel: null
+    /** By the interface: the kernel did not fetch them in time. */
+    interface: number
+  }
+  /** There is none. */
   ring: null
   /** Since `start()`. */
-  total: { packets: number; bytes: number; kernelLoss: null; interfaceLoss: number }
+  total: {
+    /** Packets. */
+    packets: number
+    /** Bytes as the interface counts them. */
+    bytes: number
+    /** Nothing is captured that the kernel could drop. */
+    kernelLoss: null
+    /** Packets that the interface dropped. */
+    interfaceLoss: number
+  }
 }
 
 /** The figures of an interval; `mode` tells the two shapes apart. */
@@ -311,17 +386,21 @@ export type Stats = StatsCapture | StatsStatistics
 
 /** The beginning of a rise, kept in case of a freeze. bps in bits. */
 export interface Onset {
+  /** The time of its first packet. */
   at: string
-  /** What the traffic rose to. */
+  /** What the traffic rose to, packets a second. */
   pps: number
+  /** What it rose to, bits a second. */
   bps: number
-  /** What it was before. */
+  /** What it was before, packets a second. */
   baselinePps: number
+  /** What it was before, bits a second. */
   baselineBps: number
 }
 
 // ---------------------------------------------------------------------------------------------- incidents
 
+/** What floods are amplified by, each known by its UDP source port. */
 export type AmplificationProtocol =
   | 'dns'
   | 'ntp'
@@ -334,6 +413,7 @@ export type AmplificationProtocol =
   | 'portmap'
   | 'ws-discovery'
 
+/** The kind of a flood, by what its packets are. */
 export type Vector =
   | 'udp-flood'
   | 'syn-flood'
@@ -346,47 +426,76 @@ export type Vector =
   | 'multi-vector'
   | 'unknown'
 
+/** How far the highest rate is above what it was judged by: below 4 times, 16, 64, and beyond. */
 export type Severity = 'low' | 'medium' | 'high' | 'critical'
 
 /** What a detector saw. Rates are inbound; bps in bits. */
 export interface Attack {
+  /** The end of the interval that made it an attack. */
   at: string
+  /** When it began: the ring's onset where there is one, else the beginning of its first interval; null: unknown. */
   onsetAt: string | null
+  /** The highest rate so far, packets a second. */
   pps: number
+  /** The highest rate so far, bits a second. */
   bps: number
-  baseline: { pps: number; bps: number }
+  /** What is normal; zeros where that is not known. */
+  baseline: {
+    /** Packets a second. */
+    pps: number
+    /** Bits a second. */
+    bps: number
+  }
+  /** What it was judged by: a threshold of the options, or the baseline. */
   cause: 'pps' | 'bps' | 'baseline'
+  /** What kind of flood it is. */
   vector: Vector
+  /** How far it is above what it was judged by. */
   severity: Severity
 }
 
 /** A stretch of a capture file. Sections without packets are left out. */
 export interface Section {
+  /** Which of them it is. */
   name: SectionName
+  /** Packets in it, one at least. */
   packets: number
   /** Sum of original lengths. */
   bytes: number
-  /** Smallest and largest packet time. */
+  /** Smallest packet time. */
   from: string
+  /** Largest packet time. */
   to: string
-  /** Counted from 1, as Wireshark does. */
+  /** Its first packet in the file, counted from 1, as Wireshark does. */
   firstFrame: number
+  /** Its last packet in the file. */
   lastFrame: number
   /**
    * Each packet stands for `min`…`max`: in `history` by the choice of what was kept over `lookback`, elsewhere because
    * the kernel kept 1 of that many. null: every packet.
    */
-  sampling: { min: number; max: number } | null
+  sampling: {
+    /** The fewest. */
+    min: number
+    /** The most. */
+    max: number
+  } | null
 }
 
 /** Packets that are missing between the first and the last packet of the file. */
 export interface Gap {
+  /** The time of the packet before them. */
   from: string
+  /** The time of the packet after them. */
   to: string
   /** null: it cannot be told how many. */
   packets: number | null
   /** Whether `packets` was counted rather than estimated. */
   exact: boolean
+  /**
+   * Why: they had left the ring before they were recorded, or the writer was too slow for them; the kernel dropped them; it was
+   * asked to keep 1 of N; the device was away. `'clock'`: the clock was set; not told yet.
+   */
   reason: 'ring' | 'kernel' | 'sampling' | 'device-down' | 'clock'
 }
 
@@ -402,35 +511,60 @@ export interface Coverage {
   preOnsetSpan: number
   /** Nothing is missing between the first and the last packet. */
   complete: boolean
+  /** Where packets are missing; of more than 256, neighbours are told as one. */
   gaps: Gap[]
-  /** Steps back in the packets' time; `largestBackStep` in ms. */
-  clock: { backSteps: number; largestBackStep: number }
+  /** Of the packets in the file. */
+  clock: {
+    /** How often a packet's time is before that of the one before it. */
+    backSteps: number
+    /** The largest of these steps, ms. */
+    largestBackStep: number
+  }
 }
 
 /** A highest rate, and the start of the slot in which it was reached. */
 export interface Peak {
+  /** The rate, a second. */
   value: number
+  /** When its slot began; `frozenAt` where nothing came. */
   at: string
 }
 
 /** Figures from freeze to resolve, also after the cap and in statistics-only mode. */
 export interface IncidentStatistics {
+  /** Packets. */
   packets: number
+  /** Sum of original lengths. */
   bytes: number
+  /** In packets. */
   peakPps: Peak
   /** In bits of original lengths. */
   peakBps: Peak
   /** null in statistics-only mode, as the two that follow. */
   protocols: Protocols | null
+  /** TCP packets by flags. */
   tcpFlags: TcpFlags | null
+  /** IP fragments. */
   fragments: number | null
   /**
    * The kernel kept 1 of `min`…`max` packets, as it does after the cap: all figures here are estimates by that. Absent where
    * every packet was counted, or the operating system's counters were.
    */
-  sampling?: { min: number; max: number }
+  sampling?: {
+    /** The fewest. */
+    min: number
+    /** The most. */
+    max: number
+  }
   /** At most 600 slots. */
-  timeline: { at: string; packets: number; bytes: number }[]
+  timeline: {
+    /** When the slot began. */
+    at: string
+    /** Packets in it. */
+    packets: number
+    /** Sum of original lengths. */
+    bytes: number
+  }[]
 }
 
 /**
@@ -440,19 +574,29 @@ export interface IncidentStatistics {
 export interface TrafficAddresses {
   /** Different addresses. Where estimated, its standard error is 0.8 %. */
   count: number
+  /** There were more than 4,096. */
   estimated: boolean
   /**
    * The ten with the most packets; `bytes` are original lengths. Where estimated, both are what was certainly there:
    * never too high, too low by at most one 4,096th of the packets with an address.
    */
-  top: { address: string; packets: number; bytes: number }[]
+  top: {
+    /** IPv4 or IPv6, textual. */
+    address: string
+    /** Packets from or to it. */
+    packets: number
+    /** Sum of their original lengths. */
+    bytes: number
+  }[]
   /** All other packets with an address: `other` and the packets of `top` add up to them, estimated or not. */
   other: number
 }
 
 /** What the packets in the file are. Sums agree with `sections`, save where something is said to have none. */
 export interface Traffic {
+  /** Packets by transport protocol. */
   protocols: Protocols
+  /** TCP packets by flags. */
   tcpFlags: TcpFlags
   /** IP fragments. */
   fragments: number
@@ -460,38 +604,90 @@ export interface Traffic {
    * By original length, each up to and including `upTo`: 64, 127, 255, 511, 1,023, 1,518 (RFC 2819), 9,018 (jumbo
    * frames), and null for what is longer.
    */
-  sizes: { upTo: number | null; packets: number }[]
+  sizes: {
+    /** The largest length, bytes; null: any. */
+    upTo: number | null
+    /** Packets of more than the one before, and up to this. */
+    packets: number
+  }[]
   /** Of IPv4 and IPv6, outermost header. A packet without one (ARP, or cut before its end) has no address. */
   sources: TrafficAddresses
+  /** The same of where they went. */
   destinations: TrafficAddresses
   /**
    * The ten with the most packets of each protocol and side, always exact. Fragments but the first, and packets that
    * were cut before them, have no ports.
    */
-  ports: { proto: 'tcp' | 'udp'; side: 'source' | 'destination'; port: number; packets: number }[]
+  ports: {
+    /** Of which protocol. */
+    proto: 'tcp' | 'udp'
+    /** At which end. */
+    side: 'source' | 'destination'
+    /** Its number. */
+    port: number
+    /** Packets from or to it. */
+    packets: number
+  }[]
   /**
    * At most 600 slots, by section, then by time; those without packets are left out. They lie on a grid from
    * `frozenAt` on, their length is 1 ms, doubled until there are few enough. `at` is the start.
    */
-  timeline: { at: string; packets: number; bytes: number; section: SectionName }[]
+  timeline: {
+    /** When the slot began. */
+    at: string
+    /** Packets in it, of this section. */
+    packets: number
+    /** Sum of original lengths. */
+    bytes: number
+    /** The section. */
+    section: SectionName
+  }[]
 }
 
 /** Where, with what and by which clock the evidence was taken. */
 export interface Custody {
-  host: { hostname: string; bootId: string; kernel: string }
-  software: { version: string; libpcap: string; node: string }
-  /** null in a replay. `speed` in Mbit/s. */
+  /** The machine. */
+  host: {
+    /** Its name. */
+    hostname: string
+    /** Which of its boots it was. */
+    bootId: string
+    /** Release of the kernel. */
+    kernel: string
+  }
+  /** The versions that were at work. */
+  software: {
+    /** Of this library. */
+    version: string
+    /** Of libpcap, in its own words. */
+    libpcap: string
+    /** Of Node. */
+    node: string
+  }
+  /** null in a replay. */
   device: {
+    /** Its name. */
     name: string
+    /** Its number in the kernel. */
     index: number
+    /** Its hardware address, hexadecimal with colons; null: it has none. */
     mac: string | null
+    /** Largest packet without its link-layer header, bytes. */
     mtu: number
+    /** Mbit/s; null: unknown, as of virtual devices. */
     speed: number | null
+    /** The kernel's driver; null: unknown. */
     driver: string | null
+    /** Whether it was asked for packets to others, too. */
     promiscuous: boolean
   } | null
   /** The system clock as the kernel judges it; null: unknown. */
-  clock: { synchronised: boolean | null; maxErrorUs: number | null }
+  clock: {
+    /** Whether something keeps it right. */
+    synchronised: boolean | null
+    /** How far it may be off, microseconds. */
+    maxErrorUs: number | null
+  }
 }
 
 /**
@@ -499,21 +695,33 @@ export interface Custody {
  * Times are ISO 8601 UTC with 6 fractional digits (9 with `precision: 'nano'`), packet time in a replay.
  */
 export interface IncidentReport {
+  /** Of this format. */
   version: 1
+  /** The incident's. */
   id: string
+  /** Made by `freeze()`, or by `capture()`. */
   kind: 'incident' | 'manual'
+  /** As given; null: none was. */
   reason: string | null
+  /** As given; empty: none were. */
   labels: Record<string, string>
+  /** As given; null: none was. */
   attack: Attack | null
+  /** A live capture, or a replay. */
   source: 'device' | 'file'
+  /** Whether there are packets, or figures only. */
   mode: 'capture' | 'statistics'
   /** Absolute path of the capture; null in statistics-only mode. */
   file: string | null
+  /** Of the file. */
   format: CaptureFormat
   /** `'EN10MB'` and so on, as libpcap names them. */
   linkType: string
+  /** Bytes kept of a packet, at most. */
   snaplen: number
+  /** As given; null: every packet. */
   filter: string | null
+  /** As given. */
   direction: Direction
   /** Size of the file. */
   bytes: number
@@ -521,49 +729,74 @@ export interface IncidentReport {
   packets: number
   /** Of the bytes written, hexadecimal; may be null in a recovered one. */
   sha256: string | null
+  /** The cap that ended the recording; null: none did. */
   capped: CapReason | null
   /** Its writer died; a later `start()` cut the file back to its last whole record. */
   recovered: boolean
   /** The code of what went wrong, e.g. `'ERR_PCAP_NO_SPACE'`. */
   error: string | null
+  /** The boundary between what was before and what came: the time that `freeze()` or `capture()` took. */
   frozenAt: string
+  /** When it was resolved, or ended by itself. */
   resolvedAt: string
   /** From freeze to resolve, ms. */
   duration: number
-  /** Smallest and largest packet time in the file; null in an empty one. */
+  /** Smallest packet time in the file; null in an empty one. */
   from: string | null
+  /** Largest packet time in the file; null in an empty one. */
   to: string | null
+  /** The stretches of the file. */
   sections: Section[]
+  /** How much it shows, and what is missing. */
   coverage: Coverage
   /** Packets lost from the first packet in the file to the last. */
-  loss: { kernel: number; interface: number; writer: number }
+  loss: {
+    /** By the kernel: its buffer was full. */
+    kernel: number
+    /** By the interface: the kernel did not fetch them in time. */
+    interface: number
+    /** By us: the disk was too slow. */
+    writer: number
+  }
+  /** Figures from freeze to resolve. */
   statistics: IncidentStatistics
-  /** null in statistics-only mode, as there is no file. */
+  /** What the packets in the file are; null in statistics-only mode, as there is no file. */
   traffic: Traffic | null
+  /** Where, with what and by which clock it was taken. */
   custody: Custody
 }
 
 /** What `dump()` wrote. */
 export interface DumpReport {
+  /** Absolute path. */
   file: string
+  /** Of the file. */
   format: CaptureFormat
+  /** `'EN10MB'` and so on, as libpcap names them. */
   linkType: string
+  /** Size of the file. */
   bytes: number
+  /** Packets in the file. */
   packets: number
-  /** Smallest and largest packet time; null in an empty one. */
+  /** Smallest packet time; null in an empty one. */
   from: string | null
+  /** Largest packet time; null in an empty one. */
   to: string | null
 }
 
 /** A capture that an archive keeps. */
 export interface ArchivedCapture {
+  /** The incident's. */
   id: string
   /** Where: a path, a URL. */
   location: string
-  /** Of the capture itself. */
+  /** Size of the capture itself. */
   bytes: number
+  /** Digest of the capture itself, hexadecimal. */
   sha256: string
+  /** Since when it is kept. */
   storedAt: string
+  /** Until when it is kept: behind that it is refused, and goes with the next sweep. */
   retainedUntil: string
 }
 
@@ -581,12 +814,17 @@ export interface ArchiveSink {
 
 /** A network device that can be captured on. */
 export interface Device {
+  /** What `device` of the options takes. */
   name: string
+  /** libpcap's; null: it has none. */
   description: string | null
   /** IPv4 and IPv6 addresses, textual. */
   addresses: string[]
+  /** Whether it is switched on. */
   up: boolean
+  /** Whether it is connected, too. */
   running: boolean
+  /** Whether what it sends comes back to this host. */
   loopback: boolean
 }
 
@@ -600,10 +838,13 @@ export interface PcapRingEvents {
   warning: [PcapRingError]
   /** A rise began and its onset is kept; once a rise. */
   onset: [Onset]
+  /** An incident began: `freeze()` or `capture()` took effect. */
   freeze: [Incident]
   /** Everything from before the freeze is on disk. */
   flush: [Incident, Section[]]
+  /** An incident's file reached its cap; the incident goes on until it is resolved. */
   cap: [Incident, CapReason]
+  /** An incident is finished: its report has its name, and its file, if it has one. */
   resolve: [Incident, IncidentReport]
   /** The archive has it: where, and until when it keeps it. May come up to 30 s after `close`. */
   archive: [IncidentReport, ArchivedCapture]
@@ -617,5 +858,6 @@ export interface PcapRingEvents {
   end: []
   /** The ring itself died; open incidents end with that code, `close` follows. */
   error: [PcapRingError]
+  /** The ring is closed, and everything that was open is finished. */
   close: []
 }

@@ -30,7 +30,7 @@ import { inPassing } from './in-passing.js'
 import { KeyRing } from './keys.js'
 import { readLink, writeLink } from './links.js'
 import { isSystemError, readAt } from './local-files.js'
-import type { Archive, ArchivedCapture, ArchiveOptions, ArchiveSink, AuditTrail } from './types.js'
+import type { Archive, ArchivedCapture, ArchiveOptions, ArchiveSink, AuditTrail, SignedLink } from './types.js'
 import type { Kept, Known, Vault } from './vault.js'
 
 /** Read from a capture at once. */
@@ -69,6 +69,7 @@ function throwAll(failures: readonly PcapRingError[]): void {
 
 /** All that an archive is but where it lies: a {@link Vault} for the captures, a {@link Journal} for the trail. */
 export abstract class BaseArchive implements Archive {
+  /** Who did what with it. */
   readonly audit: AuditTrail
   readonly #trail: ChainedTrail
   readonly #vault: Vault
@@ -203,10 +204,7 @@ export abstract class BaseArchive implements Archive {
     }
   }
 
-  async sign(
-    id: string,
-    options: { actor: string; expiresIn?: Duration | undefined },
-  ): Promise<{ url: string; expiresAt: string }> {
+  async sign(id: string, options: { actor: string; expiresIn?: Duration | undefined }): Promise<SignedLink> {
     judgeId(id)
     const given = judgeObject(options, 'options')
     const actor = judgeActor(given.actor)

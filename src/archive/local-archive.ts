@@ -7,6 +7,7 @@ import { LocalStore } from './local-store.js'
 import { SealedVault } from './sealed-vault.js'
 import type { ArchiveOptions } from './types.js'
 
+/** Options of a {@link LocalArchive}. */
 export interface LocalArchiveOptions extends ArchiveOptions {
   /** Made with mode 0700 when something is first stored. Its file system has to know hard links. */
   directory: string

@@ -14,6 +14,7 @@ export interface Key {
   secret: KeyObject | Uint8Array
 }
 
+/** What every archive is made with. */
 export interface ArchiveOptions {
   /** The first one is used; the others still open older captures, links and entries of the trail. */
   keys: readonly Key[]
@@ -26,19 +27,24 @@ export interface ArchiveOptions {
   baseUrl?: string | undefined
 }
 
+/** What was done: to a capture, or to the trail itself (`key`: another key goes on with it). */
 export type AuditAction = 'put' | 'sign' | 'download' | 'remove' | 'sweep' | 'copy' | 'key'
 
 /** One thing that was done, or tried. */
 export interface AuditEntry {
+  /** Of this format. */
   version: 1
   /** Counted from 1. */
   seq: number
+  /** When it was entered; never before the entry in front of it. */
   at: string
   /** Who, as the host names them. `'pcap-ring'`: the archive itself; `'unknown'`: whoever asked with a link that is none. */
   actor: string
+  /** What. */
   action: AuditAction
   /** The id of the capture; of a `key` entry the id of the key by which the entries behind it are chained; null: unknown. */
   capture: string | null
+  /** It was done; whoever asked was refused; it was begun, and failed. */
   outcome: 'ok' | 'refused' | 'failed'
   /** `hash` of the entry before; 64 zeros in the first. */
   previous: string
@@ -48,6 +54,7 @@ export interface AuditEntry {
 
 /** What {@link AuditTrail.verify} found. */
 export interface Verification {
+  /** Whether all entries are right, and none is missing. */
   ok: boolean
   /** Entries that are right, from the first one on. */
   entries: number
@@ -63,6 +70,14 @@ export interface AuditTrail {
   head(): Promise<string>
   /** Every entry, by its key and its place. `since`: a head that was kept. Wants all keys that the trail ever had. */
   verify(options?: { since?: string | undefined }): Promise<Verification>
+}
+
+/** What {@link Archive.sign} gives. */
+export interface SignedLink {
+  /** Leads to the capture, for whoever has it. */
+  url: string
+  /** Until when it does. */
+  expiresAt: string
 }
 
 /**
@@ -89,13 +104,13 @@ export interface Archive extends ArchiveSink {
    * @param options.expiresIn 1 s to 7 days; `'15m'` unless given
    * @throws {PcapRingError} `ERR_PCAP_ARCHIVE_NOT_FOUND`, `_EXPIRED`, `_CORRUPT`, `_KEY`
    */
-  sign(
-    id: string,
-    options: { actor: string; expiresIn?: Duration | undefined },
-  ): Promise<{ url: string; expiresAt: string }>
+  sign(id: string, options: { actor: string; expiresIn?: Duration | undefined }): Promise<SignedLink>
   /** Serves links: for node:http, and as middleware. */
   handler(): (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void) => void
-  /** @throws {PcapRingError} `ERR_PCAP_ARCHIVE_NOT_FOUND` */
+  /**
+   * Removes a capture.
+   * @throws {PcapRingError} `ERR_PCAP_ARCHIVE_NOT_FOUND`
+   */
   remove(id: string, options: { actor: string }): Promise<void>
   /**
    * Removes what is past its retention, and returns it. What is damaged stays, as nobody can tell how long it was to be kept.
@@ -108,5 +123,6 @@ export interface Archive extends ArchiveSink {
    * @throws {PcapRingError} `ERR_PCAP_ARCHIVE_NOT_FOUND`, `_EXPIRED`, `_CORRUPT`, `_KEY`, and what `to` rejects with
    */
   copyTo(id: string, to: ArchiveSink, options: { actor: string }): Promise<ArchivedCapture>
+  /** Who did what with it. */
   readonly audit: AuditTrail
 }

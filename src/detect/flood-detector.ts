@@ -13,6 +13,7 @@ import { addInterval, addStats, emptyInterval, type Interval, levelOf, type Mix,
 import type { DetectorOptions, DetectorState, Judgement } from './types.js'
 import { vectorOfMix, vectorOfTraffic } from './vector.js'
 
+/** Events of a {@link FloodDetector}. */
 export interface FloodDetectorEvents {
   /** The attack as it is now, and its incident; null: there is none, as a freeze failed. */
   attack: [Attack, Incident | null]
@@ -141,13 +142,23 @@ export class FloodDetector extends EventEmitter<FloodDetectorEvents> {
   }
 
   /** To be shown: what is normal now, inbound; null: that is not known yet, or `baseline: null` was given. */
-  get baseline(): { pps: number; bps: number } | null {
+  get baseline(): {
+    /** Packets a second. */
+    pps: number
+    /** Bits a second. */
+    bps: number
+  } | null {
     const level = this.#settings.baseline === null ? null : this.#baseline.level
     return level && { pps: level.pps, bps: level.bps }
   }
 
   /** To be shown: what would be an attack now, inbound, the lower of the option and of what the baseline allows; null: there is neither. */
-  get thresholds(): { pps: number | null; bps: number | null } {
+  get thresholds(): {
+    /** Packets a second; null: not judged. */
+    pps: number | null
+    /** Bits a second; null: not judged. */
+    bps: number | null
+  } {
     const lowest = (wanted: Measure): number | null => {
       const all = this.#bounds().flatMap(({ measure, at }) => (measure === wanted ? [at] : []))
       return all.length === 0 ? null : Math.min(...all)

@@ -23,7 +23,14 @@ export interface DetectorOptions {
    * Below this nothing is an attack by the baseline, however little there was.
    * @default { pps: 1_000, bps: 10_000_000 }
    */
-  floor?: { pps?: number | undefined; bps?: number | undefined } | undefined
+  floor?:
+    | {
+        /** Packets a second. */
+        pps?: number | undefined
+        /** Bits a second. */
+        bps?: number | undefined
+      }
+    | undefined
   /**
    * For so long it has to last, up to 1 h: by whole intervals of the statistics.
    * @default '300ms'
@@ -40,6 +47,7 @@ export interface DetectorOptions {
 
 /** What a detector has learned; plain JSON. */
 export interface DetectorState {
+  /** Of this format. */
   version: 1
   /** When it was learned; null: nothing was. */
   at: string | null
@@ -51,7 +59,9 @@ export interface DetectorState {
 
 /** What an interval brought. */
 export interface Judgement {
+  /** What there is behind it. */
   state: 'calm' | 'attack'
+  /** What began or ended with it; null: nothing. */
   change: 'attack' | 'clear' | null
   /** The attack there is, or that has just ended; its rates are the highest so far. */
   attack: Attack | null

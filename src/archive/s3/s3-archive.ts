@@ -14,11 +14,15 @@ import { S3Vault } from './s3-vault.js'
 
 /** How far an upload is, in bytes as they are stored; `of` may be a little more than comes. */
 export interface S3Progress {
+  /** The incident's. */
   id: string
+  /** What is stored of it. */
   bytes: number
+  /** What is to be stored of it. */
   of: number
 }
 
+/** Options of an {@link S3Archive}. */
 export interface S3ArchiveOptions extends ArchiveOptions {
   /** Yours, with its endpoint, region, credentials and retries. */
   client: S3Client
@@ -35,7 +39,14 @@ export interface S3ArchiveOptions extends ArchiveOptions {
    * captures then, and serves links itself; one that does not say that it encrypted is refused.
    * @default 'client'
    */
-  encryption?: Encryption | undefined
+  encryption?:
+    | 'client'
+    | 'sse-s3'
+    | {
+        /** Id, ARN or alias of a key of its key service. */
+        kms: string
+      }
+    | undefined
   /** Told of each part of a capture that is stored. */
   onProgress?: ((progress: S3Progress) => void) | undefined
 }
