@@ -1,4 +1,4 @@
-// `npm run check:rooms`: fails on an include or import that points upward. The rooms are those of DESIGN.md; a folder
+// `npm run check -- rooms`: fails on an include or import that points upward. The rooms are those of DESIGN.md; a folder
 // that has no rule here fails too, so that a new room is given its place. Usage: node scripts/check-rooms.cjs [ROOT]
 'use strict'
 
@@ -126,5 +126,5 @@ native.forEach(checkNative)
 source.forEach(checkSource)
 
 for (const violation of violations) console.error(violation)
-if (violations.length === 0) console.log(`check:rooms: ${native.length + source.length} files, nothing points upward`)
+if (violations.length === 0) console.log(`rooms: ${native.length + source.length} files, nothing points upward`)
 process.exitCode = violations.length === 0 ? 0 : 1
