@@ -7,7 +7,7 @@ import type { PcapRing, PcapRingOptions } from '../src/index.js'
 import { baseline } from './contestants.js'
 import type { HostConfig } from './protocol.js'
 
-export interface Counted {
+interface Counted {
   lost: number | null
   received: number | null
   sampling: number | null

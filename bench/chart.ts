@@ -43,7 +43,7 @@ export function casesShown(cases: readonly Case[]): Case[] {
   return (wanted.length > 0 ? wanted : cases).slice(-4)
 }
 
-export function spec(figures: readonly Figures[], cases: readonly Case[]): object {
+function spec(figures: readonly Figures[], cases: readonly Case[]): object {
   const chosen = casesShown(cases)
   const axis = { field: 'contestant', type: 'nominal', sort: shown, title: null }
   const scale = { type: 'log', nice: true }

@@ -3,7 +3,7 @@
 /** What has to be installed first: a command of the system, or a module from npm. */
 export type Need = 'tcpdump' | 'dumpcap' | 'netsniff-ng' | 'cap' | 'pcap'
 
-export type Kind = 'native' | 'tool' | 'host'
+type Kind = 'native' | 'tool' | 'host'
 
 export interface Contestant {
   name: string

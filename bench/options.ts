@@ -5,7 +5,7 @@ import { contestants, type Special, specials } from './contestants.js'
 export type Rate = number | 'flat'
 
 /** How the frames of a rate are spread: in trains, one a millisecond, or each for itself. */
-export const patterns = ['trains', 'even'] as const
+const patterns = ['trains', 'even'] as const
 export type Pattern = (typeof patterns)[number]
 
 export interface Options {

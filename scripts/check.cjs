@@ -13,6 +13,7 @@ const parts = {
   eslint: node('node_modules/eslint/bin/eslint.js', 'src', 'test', 'bench', 'soak'),
   types: node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.test.json'),
   docs: node('node_modules/typedoc/bin/typedoc', '--emit', 'none'),
+  knip: node('node_modules/knip/bin/knip.js'),
   biome: node('node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings'),
   rooms: node('scripts/check-rooms.cjs'),
 }

@@ -43,7 +43,7 @@ export interface NativeConfig {
 }
 
 /** What the addon is asked to record. `reason`, `labels` and `attack` are JSON texts; `Infinity` is no bound. */
-export interface NativeRecording {
+interface NativeRecording {
   handle: number
   kind: 'incident' | 'manual' | 'dump'
   id: string

@@ -25,7 +25,7 @@ export interface Resolution {
 }
 
 /** What counts as an onset. Rates per second, `minBps` in bits. */
-export interface OnsetThresholds {
+interface OnsetThresholds {
   factor: number
   minPps: number
   minBps: number

@@ -9,7 +9,7 @@ export interface Representation {
   modifiedMs: number
 }
 
-export interface Part {
+interface Part {
   start: number
   /** Behind the last byte. */
   end: number

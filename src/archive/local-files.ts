@@ -11,7 +11,7 @@ const unfinishedPattern = /\.[0-9a-f]{12}\.tmp$/
 export const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>
   error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === 'string'
 
-export const isErrno = (error: unknown, ...codes: string[]): boolean =>
+const isErrno = (error: unknown, ...codes: string[]): boolean =>
   isSystemError(error) && codes.includes(error.code ?? '')
 
 /** Runs it; what the system refuses is `ERR_PCAP_ARCHIVE_UNAVAILABLE`. */
@@ -26,7 +26,7 @@ export async function available<T>(what: string, act: () => Promise<T>): Promise
   }
 }
 
-export async function makeDirectory(path: string): Promise<void> {
+async function makeDirectory(path: string): Promise<void> {
   const made = await mkdir(path, { recursive: true, mode: 0o700 })
   if (made === path) await giveToOwner((uid, gid) => chown(path, uid, gid), dirname(path))
 }
@@ -92,7 +92,7 @@ async function giveToOwner(give: (uid: number, gid: number) => Promise<void>, di
   if (uid !== 0) await give(uid, gid)
 }
 
-export async function syncDirectory(path: string): Promise<void> {
+async function syncDirectory(path: string): Promise<void> {
   // There is no such thing: a directory cannot be opened.
   if (process.platform === 'win32') return
   const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)

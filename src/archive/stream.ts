@@ -8,7 +8,7 @@ import { createCipheriv, createDecipheriv, type KeyObject } from 'node:crypto'
 
 /** Bytes of plain text in each chunk but the last, which may have fewer, down to none in an empty stream. */
 export const chunkSize = 64 * 1024
-export const tagSize = 16
+const tagSize = 16
 export const sealedChunkSize = chunkSize + tagSize
 
 const cipher = 'aes-256-gcm'

@@ -32,7 +32,7 @@ export interface Kept {
 }
 
 /** A capture of which nothing is known but that it is there. */
-export interface Found {
+interface Found {
   close(): Promise<void>
 }
 

@@ -87,7 +87,7 @@ export type ArchiveArgs = KeptArgs &
     | { command: 'archive verify'; since: string | undefined }
   )
 
-export interface HelpArgs {
+interface HelpArgs {
   command: 'help'
   text: string
 }

@@ -164,7 +164,7 @@ function opening(ring: PcapRing, args: LiveArgs): string {
 }
 
 /** `eth0  12.3 kpps  45.0 Mbit/s  ring 500 packets, 1.2 s  incident 3f9a1c22 3,400 of 10,000`. */
-export function statusLine({ device, incidents }: Pick<PcapRing, 'device' | 'incidents'>, stats: Stats): string {
+function statusLine({ device, incidents }: Pick<PcapRing, 'device' | 'incidents'>, stats: Stats): string {
   const parts = [device ?? stats.time, rate(stats.inbound.pps, 'pps'), rate(stats.inbound.bps, 'bps')]
   if (stats.ring !== null) parts.push(`ring ${count(stats.ring.packets)} packets, ${duration(stats.ring.span)}`)
   for (const { id, state, packets, file } of incidents) {

@@ -16,7 +16,7 @@ interface Hole {
   to: number
 }
 
-export interface Mark {
+interface Mark {
   name: string
   at: number
 }
@@ -83,7 +83,7 @@ export function coursesOf(report: AnyReport): Course[] {
 type Clock = (time: string) => number
 
 /** Times as ms since another one, exact to the nanosecond as long as they are near. */
-export function clockOf(origin: string): Clock {
+function clockOf(origin: string): Clock {
   const zero = nsOf(origin)
   return (time) => Number(nsOf(time) - zero) / 1e6
 }

@@ -9,7 +9,7 @@ import { type Course, coursesOf } from './rate.js'
 import type { AnyReport, RecordingReport } from './types.js'
 import { coverageInWords, lossInWords, recordingInWords } from './words.js'
 
-export interface Figure {
+interface Figure {
   /** For whoever reads the page by machine. */
   name: string
   label: string

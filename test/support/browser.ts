@@ -55,7 +55,7 @@ teardown(() =>
   ),
 )
 
-export interface Opened {
+interface Opened {
   page: Page
   /** What it said on the console, and what it asked for besides itself. */
   said: string[]

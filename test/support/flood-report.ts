@@ -19,7 +19,7 @@ function packet(time: number, source: number[], port: number, size: number): Pac
 }
 
 /** 5 s of calm at 300 packets a second, 1.6 s of a flood at 13,000, calm again. */
-export function floodRecording(): Uint8Array {
+function floodRecording(): Uint8Array {
   const next = random(7)
   const packets: PacketInput[] = []
   const calm = (from: number, to: number): void => {
@@ -36,7 +36,7 @@ export function floodRecording(): Uint8Array {
   return encodePcap(packets)
 }
 
-export const attack: Attack = {
+const attack: Attack = {
   at: '2026-01-15T03:12:12.250000Z',
   onsetAt: '2026-01-15T03:12:12.000000Z',
   pps: 13_000,

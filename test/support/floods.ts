@@ -19,12 +19,12 @@ import { send, type Traffic } from './sender.js'
 import { SentLog } from './sent.js'
 
 /** What one sender sends from `begin` to `end`, in ms from the plan's start on. */
-export interface Source extends Partial<Traffic> {
+interface Source extends Partial<Traffic> {
   begin: number
   end: number
 }
 
-export interface Freeze {
+interface Freeze {
   /** In ms from the plan's start on. */
   at: number
   /** In ms, until it is resolved. */

@@ -22,7 +22,7 @@ export interface Timing {
 export const defaultStart = Date.UTC(2024, 0, 1)
 
 /** Where the sequence number stands (big-endian): the first four bytes of the UDP payload. */
-export const udpSequenceAt = 42
+const udpSequenceAt = 42
 /** In a SYN: the TCP sequence number itself. */
 export const synSequenceAt = 38
 

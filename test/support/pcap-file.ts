@@ -1,6 +1,6 @@
 // A second opinion on what the library writes: shares no code with src/, understands the classic format only.
 
-export interface PcapHeader {
+interface PcapHeader {
   littleEndian: boolean
   magic: number
   nano: boolean

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 
 import { type PcapFile, type PcapRecord, parsePcap } from './pcap-file.js'
 
-export interface PcapngRecord extends PcapRecord {
+interface PcapngRecord extends PcapRecord {
   comment: string | undefined
 }
 

@@ -49,13 +49,13 @@ export function pcapBytes(packets: readonly RawPacket[], shape: PcapShape = {}):
 const padded = (data: Buffer): Buffer => Buffer.concat([data, Buffer.alloc(-data.length & 3)])
 
 /** A block of a .pcapng. */
-export function block(order: Order, type: number, ...body: Buffer[]): Buffer {
+function block(order: Order, type: number, ...body: Buffer[]): Buffer {
   const inside = Buffer.concat(body)
   const total = inside.length + 12
   return Buffer.concat([words(order, type, total), inside, words(order, total)])
 }
 
-export function option(order: Order, code: number, value: Buffer): Buffer {
+function option(order: Order, code: number, value: Buffer): Buffer {
   return Buffer.concat([words(order, [code], [value.length]), padded(value)])
 }
 

@@ -1,9 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 import type { S3Client, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3'
-import type { Command } from '@smithy/types'
 
 import { PcapRingError } from '../../errors.js'
+
+/** One of the SDK's: what is asked, and what is answered. Its own type is in a package that nobody has to have. */
+interface Command<I, O> {
+  readonly input: I
+  resolveMiddleware(stack: never, configuration: never, options: never): (args: { input: I }) => Promise<{ output: O }>
+}
 
 interface Answer {
   name: string
@@ -60,7 +65,7 @@ export class Bucket {
 
   /** @throws the signal's reason, once it has fired */
   async send<I extends ServiceInputTypes, O extends ServiceOutputTypes>(
-    command: Command<ServiceInputTypes, I, ServiceOutputTypes, O, never>,
+    command: Command<I, O>,
     signal?: AbortSignal,
   ): Promise<O> {
     try {
@@ -73,7 +78,7 @@ export class Bucket {
 
   /** What makes an object. Where others take versions of it away, Ceph's gateway may say that there is none. */
   async put<I extends ServiceInputTypes, O extends ServiceOutputTypes>(
-    command: Command<ServiceInputTypes, I, ServiceOutputTypes, O, never>,
+    command: Command<I, O>,
     signal?: AbortSignal,
   ): Promise<O> {
     let absent: unknown

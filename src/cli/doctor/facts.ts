@@ -15,7 +15,7 @@ export interface Permission {
   ambient: boolean
 }
 
-export interface DirectoryFacts {
+interface DirectoryFacts {
   path: string
   /** The directory itself, or the nearest above it that is there. */
   existing: string
