@@ -52,3 +52,52 @@ t.test('some parts by name', (t) => {
   t.equal(wrong.stdout, '', 'nothing was run')
   t.end()
 })
+
+t.test('licences', (t) => {
+  const mit = { license: 'MIT' }
+  const shipped = { 'd3-scale': mit, 'd3-shape': mit, 'node-addon-api': mit }
+  /** What is said of a package-lock.json; the licences' texts are there but for `textless`. */
+  const judge = (packages: Record<string, object>, root: object = {}, textless?: string) => {
+    const all = { ...shipped, ...packages }
+    const places = Object.fromEntries(Object.entries(all).map(([name, one]) => [`node_modules/${name}`, one]))
+    const dir = t.testdir({
+      'package-lock.json': JSON.stringify({ packages: { '': root, ...places } }),
+      node_modules: Object.fromEntries(
+        Object.keys(all).map((name) => [name, name === textless ? { 'package.json': '{}' } : { LICENSE: 'text' }]),
+      ),
+    })
+    const { status, stdout, stderr } = run('check-licences.cjs', dir)
+    t.equal(status, stderr === '' ? 0 : 1)
+    return stderr === '' ? stdout : stderr
+  }
+  const requires = { dependencies: { required: '^1.0.0' } }
+
+  t.match(
+    judge({ required: { ...mit, dependencies: { inner: '1' } }, inner: { license: '(GPL-3.0 OR ISC)' } }, requires),
+    'licences: 5 packages, of these 2 required and 3 shipped, nothing amiss',
+  )
+  t.match(judge({ tool: { license: 'MPL-2.0' } }), 'nothing amiss', 'a tool may ask for more')
+  t.equal(judge({ tool: { license: 'GPL-3.0' } }), 'licences: tool is under GPL-3.0, which no tool here may be\n')
+  t.equal(judge({ tool: {} }), 'licences: tool names no licence\n')
+  t.equal(
+    judge({ required: { license: 'MPL-2.0' } }, requires),
+    'licences: required is under MPL-2.0, which nothing that is shipped or required may be\n',
+  )
+  t.equal(
+    judge({ required: { ...mit, dependencies: { inner: '1' } }, inner: { license: 'MIT AND MPL-2.0' } }, requires),
+    'licences: inner is under MIT AND MPL-2.0, which nothing that is shipped or required may be\n',
+    'nor what that brings along',
+  )
+  t.match(
+    judge({ peer: { license: 'MPL-2.0' } }, { peerDependencies: { peer: '1' } }),
+    'licences: peer is under MPL-2.0',
+    'nor what a host installs for us',
+  )
+  const within = {
+    'd3-scale': { ...mit, dependencies: { inner: '1' } },
+    'd3-scale/node_modules/inner': { license: 'GPL-2.0' },
+  }
+  t.match(judge(within), 'licences: inner is under GPL-2.0, which nothing that is shipped', 'the one that it finds')
+  t.equal(judge({}, {}, 'd3-shape'), 'licences: d3-shape is shipped, and brings no text of its licence\n')
+  t.end()
+})
