@@ -16,6 +16,7 @@ const parts = {
   knip: node('node_modules/knip/bin/knip.js'),
   biome: node('node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings'),
   licences: node('scripts/check-licences.cjs'),
+  files: node('scripts/check-files.cjs'),
   rooms: node('scripts/check-rooms.cjs'),
 }
 /** Takes all cores, so it comes last. native/test and native/fuzz would take as long again: `npm run tidy` has them. */

@@ -101,3 +101,39 @@ t.test('licences', (t) => {
   t.equal(judge({}, {}, 'd3-shape'), 'licences: d3-shape is shipped, and brings no text of its licence\n')
   t.end()
 })
+
+t.test('files', (t) => {
+  const design = [
+    '# Design',
+    '',
+    '## Files',
+    '',
+    'Why.',
+    '',
+    '- `src/a.ts` — for a',
+    '- `native/base/b.{h,cc}` — for b',
+  ]
+  /** What is said of these lines, where these files are. */
+  const judge = (lines: string[]) => {
+    const dir = t.testdir({
+      'DESIGN.md': [...design, ...lines, '', '## Next', '', '- `no/file` — of another section', ''].join('\n'),
+      src: { 'a.ts': '' },
+      native: { base: { 'b.h': '', 'b.cc': '' }, test: { 'b_test.cc': '' }, fuzz: { 'b_fuzz.cc': '' } },
+      scripts: { demo: { 'c.cjs': '' } },
+    })
+    const { status, stdout, stderr } = run('check-files.cjs', dir)
+    t.equal(status, stderr === '' ? 0 : 1)
+    return stderr === '' ? stdout : stderr
+  }
+  const c = '- `scripts/demo/c.cjs` — for c'
+  t.equal(judge([c]), 'files: 4, and each has its line\n')
+  t.equal(
+    judge([]),
+    'files: scripts/demo/c.cjs has no line under "## Files" of DESIGN.md: say why it is there, or remove it\n',
+  )
+  t.equal(judge([c, '- `src/gone.ts` — for d']), 'files: DESIGN.md:10: there is no src/gone.ts\n')
+  t.equal(judge([c, '- `native/base/b.h` — again']), 'files: DESIGN.md:10: native/base/b.h has a line already\n')
+  t.equal(judge(['- `scripts/demo/c.cjs`']), 'files: DESIGN.md:9: does not say why scripts/demo/c.cjs is there\n')
+  t.equal(judge([c, '- other — why']), 'files: DESIGN.md:10: not "- `file` — why": - other — why\n')
+  t.end()
+})
