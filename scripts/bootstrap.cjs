@@ -164,14 +164,24 @@ function needFuzzTools() {
   return find() ?? fail('clang 16 was installed, but brings no libFuzzer')
 }
 
+/** Programs that have the names of their packages. */
+function needPrograms(names) {
+  const missing = names.filter((name) => !inPath(name))
+  if (missing.length === 0) return
+  const { ok, why } = installPackages(missing)
+  if (!ok) fail(`missing: ${missing.join(', ')}. ${why}`)
+}
+
 /** The two that look at the C++; other versions of clang-tidy know other checks. */
 function needTidyTools() {
-  const missing = ['clang-tidy-16', 'cppcheck'].filter((tool) => !inPath(tool))
-  if (missing.length > 0) {
-    const { ok, why } = installPackages(missing)
-    if (!ok) fail(`missing: ${missing.join(', ')}. ${why}`)
-  }
+  needPrograms(['clang-tidy-16', 'cppcheck'])
   return 'clang-tidy-16'
+}
+
+/** Other versions break lines elsewhere. */
+function needClangFormat() {
+  needPrograms(['clang-format-16'])
+  return 'clang-format-16'
 }
 
 // --- node_modules ----------------------------------------------------------------------------------------------------
@@ -318,6 +328,7 @@ module.exports = {
   npm,
   readStamp,
   needAddon,
+  needClangFormat,
   needEverything,
   needFuzzTools,
   needLib,

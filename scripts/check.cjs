@@ -15,6 +15,7 @@ const parts = {
   docs: node('node_modules/typedoc/bin/typedoc', '--emit', 'none'),
   knip: node('node_modules/knip/bin/knip.js'),
   biome: node('node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings'),
+  'clang-format': node('scripts/clang-format.cjs'),
   licences: node('scripts/check-licences.cjs'),
   files: node('scripts/check-files.cjs'),
   rooms: node('scripts/check-rooms.cjs'),
