@@ -103,7 +103,8 @@ void Keeper::LookAround(const std::atomic<bool>& stop) {
   DIR* const open = opendir(directory_.c_str());
   if (open == nullptr) return;
   // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else reads from this stream.
-  for (const dirent* entry = readdir(open); entry != nullptr && !stop.load(std::memory_order_relaxed); entry = readdir(open)) {
+  for (const dirent* entry = readdir(open); entry != nullptr; entry = readdir(open)) {
+    if (stop.load(std::memory_order_relaxed)) break;
     const std::string id = IncidentIdOf(entry->d_name, ".json");
     if (id.empty()) continue;
     const std::string path = directory_ + "/" + entry->d_name;
