@@ -1,6 +1,7 @@
 // `npm run check`: what it makes of its parts, and the parts that are our own.
 
 import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import t from 'tap'
 
@@ -135,5 +136,16 @@ t.test('files', (t) => {
   t.equal(judge([c, '- `native/base/b.h` — again']), 'files: DESIGN.md:10: native/base/b.h has a line already\n')
   t.equal(judge(['- `scripts/demo/c.cjs`']), 'files: DESIGN.md:9: does not say why scripts/demo/c.cjs is there\n')
   t.equal(judge([c, '- other — why']), 'files: DESIGN.md:10: not "- `file` — why": - other — why\n')
+  t.end()
+})
+
+t.test('the API reference has all that the package exports', (t) => {
+  const read = (name: string): string => readFileSync(resolve(root, name), 'utf8')
+  const { exports } = JSON.parse(read('package.json')) as { exports: Record<string, { default?: string }> }
+  const { entryPoints } = JSON.parse(read('typedoc.json').replace(/^ *\/\/.*$/gm, '')) as { entryPoints: string[] }
+  const sources = Object.values(exports).flatMap(
+    (one) => one.default?.replace(/^\.\/lib\/(.*)\.js$/, 'src/$1.ts') ?? [],
+  )
+  t.strictSame([...entryPoints].sort(), sources.sort())
   t.end()
 })
