@@ -121,7 +121,8 @@ int Dispatch(const char* device) {
   pollfd waited[] = {{pcap_get_selectable_fd(handle), POLLIN, 0}, {wake_fd, POLLIN, 0}};
   while (stopped == 0) {
     const timeval* const timeout = pcap_get_required_select_timeout(handle);
-    poll(waited, 2, timeout == nullptr ? -1 : static_cast<int>(timeout->tv_sec * 1000 + (timeout->tv_usec + 999) / 1000));
+    poll(waited, 2,
+         timeout == nullptr ? -1 : static_cast<int>(timeout->tv_sec * 1000 + (timeout->tv_usec + 999) / 1000));
     if (pcap_dispatch(handle, -1, Nothing, nullptr) < 0) return fail("pcap_dispatch");
   }
   pcap_stat stats;

@@ -13,18 +13,30 @@ namespace {
 
 const char* CodeName(Code code) {
   switch (code) {
-    case Code::kOk: return "";
-    case Code::kPermission: return "ERR_PCAP_PERMISSION";
-    case Code::kNoSuchDevice: return "ERR_PCAP_NO_SUCH_DEVICE";
-    case Code::kDeviceDown: return "ERR_PCAP_DEVICE_DOWN";
-    case Code::kDeviceGone: return "ERR_PCAP_DEVICE_GONE";
-    case Code::kBadFilter: return "ERR_PCAP_BAD_FILTER";
-    case Code::kBadFile: return "ERR_PCAP_BAD_FILE";
-    case Code::kFileExists: return "ERR_PCAP_FILE_EXISTS";
-    case Code::kWrite: return "ERR_PCAP_WRITE";
-    case Code::kNoSpace: return "ERR_PCAP_NO_SPACE";
-    case Code::kClosed: return "ERR_PCAP_CLOSED";
-    case Code::kKernel: return "ERR_PCAP_KERNEL";
+    case Code::kOk:
+      return "";
+    case Code::kPermission:
+      return "ERR_PCAP_PERMISSION";
+    case Code::kNoSuchDevice:
+      return "ERR_PCAP_NO_SUCH_DEVICE";
+    case Code::kDeviceDown:
+      return "ERR_PCAP_DEVICE_DOWN";
+    case Code::kDeviceGone:
+      return "ERR_PCAP_DEVICE_GONE";
+    case Code::kBadFilter:
+      return "ERR_PCAP_BAD_FILTER";
+    case Code::kBadFile:
+      return "ERR_PCAP_BAD_FILE";
+    case Code::kFileExists:
+      return "ERR_PCAP_FILE_EXISTS";
+    case Code::kWrite:
+      return "ERR_PCAP_WRITE";
+    case Code::kNoSpace:
+      return "ERR_PCAP_NO_SPACE";
+    case Code::kClosed:
+      return "ERR_PCAP_CLOSED";
+    case Code::kKernel:
+      return "ERR_PCAP_KERNEL";
   }
   return "";
 }

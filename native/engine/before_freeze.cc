@@ -32,7 +32,8 @@ class Gatherer {
   void ChooseHistory(uint64_t split);
 
   Cursor Find(const Stretch& stretch, uint64_t number) const {
-    return stretch.section == Section::kHistory ? evidence_.lookback->history().Find(number) : evidence_.ring.Find(number);
+    return stretch.section == Section::kHistory ? evidence_.lookback->history().Find(number)
+                                                : evidence_.ring.Find(number);
   }
   int64_t TimeOf(const Stretch& stretch, uint64_t number) const {
     return RecordWalker(Find(stretch, number)).Header(kIgnoreSlab).time_ns();
@@ -55,9 +56,8 @@ class Gatherer {
   // Calls fn(SampledRow) for each row of its packets; not of the history.
   template <typename Fn>
   void Rows(const Stretch& stretch, Fn fn) const {
-    const uint64_t around_onset = MarkedAroundOnset(stretch.first)
-                                      ? std::min(stretch.end(), evidence_.lookback->loss_until())
-                                      : stretch.first;
+    const uint64_t around_onset =
+        MarkedAroundOnset(stretch.first) ? std::min(stretch.end(), evidence_.lookback->loss_until()) : stretch.first;
     MarksOf(stretch.first).sampling().Rows(stretch.first, around_onset, fn);
     evidence_.loss.sampling().Rows(around_onset, stretch.end(), fn);
   }
@@ -193,7 +193,8 @@ void Gatherer::SeeGaps(size_t at_stretch, Gaps* gaps) const {
   const Stretch& stretch = stretches_[at_stretch];
   const Stretch* const following = at_stretch + 1 < stretches_.size() ? &stretches_[at_stretch + 1] : nullptr;
   if (stretch.section == Section::kHistory) {
-    for (uint64_t i = stretch.first; i + 1 < stretch.end(); ++i) SeeGapBetween(stretch, i, {stretch.section, i + 1, 1}, gaps);
+    for (uint64_t i = stretch.first; i + 1 < stretch.end(); ++i)
+      SeeGapBetween(stretch, i, {stretch.section, i + 1, 1}, gaps);
     return;
   }
   const std::vector<RowGap> sampled = SamplingGaps(stretch);
@@ -281,7 +282,8 @@ void Gatherer::SeeSamplingOfHistory(size_t at, Tap::Origin* origin) const {
 
 }  // namespace
 
-void GatherBeforeFreeze(const Evidence& evidence, const Tap& tap, int64_t time_ns, uint64_t split, Tap::Origin* origin) {
+void GatherBeforeFreeze(const Evidence& evidence, const Tap& tap, int64_t time_ns, uint64_t split,
+                        Tap::Origin* origin) {
   Gatherer gatherer(evidence, tap);
   gatherer.Choose(time_ns, split);
   gatherer.KeepToCaps();

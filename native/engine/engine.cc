@@ -82,8 +82,8 @@ Status Engine::ResolveDevice() {
   std::string* const device = &context_.config.live.device;
   if (device->empty()) *device = DefaultRouteDevice();
   if (!device->empty()) return Status::Ok();
-  return {Code::kNoSuchDevice, "there is no default route to take the device from; name one of " + DeviceNames(), ENODEV,
-          nullptr};
+  return {Code::kNoSuchDevice, "there is no default route to take the device from; name one of " + DeviceNames(),
+          ENODEV, nullptr};
 }
 
 Status Engine::RunDriver() {

@@ -34,10 +34,9 @@ int64_t PlaceOfExchange(const ExchangeOfPrograms& exchange, std::span<const int6
   const auto seen = stamps.subspan(first, std::min(stamps.size(), end + kAround) - first);
   const int64_t from_ns = std::min(first > 0 ? stamps[first - 1] : before.last_ns, seen.front());
   // Of what came before these, as many as are looked at.
-  const double weight =
-      first > 0 || before.packets == 0
-          ? 0
-          : std::min(1.0, static_cast<double>(kAround - begin) / static_cast<double>(before.packets));
+  const double weight = first > 0 || before.packets == 0
+                            ? 0
+                            : std::min(1.0, static_cast<double>(kAround - begin) / static_cast<double>(before.packets));
   const double earlier_ns = 1 + weight * static_cast<double>(std::max<int64_t>(0, before.span_ns));
   const double count = static_cast<double>(seen.size()) + weight * static_cast<double>(before.packets);
   const int64_t to_ns = *std::max_element(seen.begin(), seen.end());
@@ -46,8 +45,8 @@ int64_t PlaceOfExchange(const ExchangeOfPrograms& exchange, std::span<const int6
   // Between two packets, with so many behind it: the likelihood's logarithm, integrated from one to the other.
   const auto score = [&](size_t behind, int64_t earliest_ns, int64_t latest_ns) {
     const int64_t edge_ns = ratio > 1 ? latest_ns : earliest_ns;  // where it is the most likely
-    const double exposure =
-        earlier_ns + static_cast<double>(edge_ns - from_ns) + ratio * static_cast<double>(to_ns - edge_ns);
+    const double exposure = earlier_ns + static_cast<double>(edge_ns - from_ns) +
+                            ratio * static_cast<double>(to_ns - edge_ns);
     const double width = exposure / (count * std::abs(ratio - 1));
     const double room = -std::expm1(-static_cast<double>(latest_ns - earliest_ns) / width) * width;
     return static_cast<double>(behind) * std::log(ratio) - count * std::log(exposure) +

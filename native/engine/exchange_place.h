@@ -8,7 +8,7 @@ namespace pcap_ring {
 // Packets passed one filter program, and from some moment within a call on another one, which keeps `ratio` times as many.
 struct ExchangeOfPrograms {
   int64_t begin_ns = 0;  // of the call
-  int64_t end_ns = 0;    // kNever: it has not returned, and may not have come to the exchange
+  int64_t end_ns = 0;  // kNever: it has not returned, and may not have come to the exchange
   double ratio = 1;
 };
 

@@ -7,14 +7,15 @@ void Gaps::Add(const Gap& gap) {
   if (!gaps_.empty()) {
     Gap& last = gaps_.back();
     // Seen at two readings of a counter.
-    if (last.reason == gap.reason && last.to_ns == gap.to_ns && last.counted == gap.counted && last.exact == gap.exact &&
-        last.open == gap.open) {
+    if (last.reason == gap.reason && last.to_ns == gap.to_ns && last.counted == gap.counted &&
+        last.exact == gap.exact && last.open == gap.open) {
       last.packets += gap.packets;
       return;
     }
   }
   if (gaps_.size() == kMost) {
-    for (const GapReason reason : {GapReason::kRing, GapReason::kKernel, GapReason::kSampling, GapReason::kDeviceDown}) {
+    for (const GapReason reason :
+         {GapReason::kRing, GapReason::kKernel, GapReason::kSampling, GapReason::kDeviceDown}) {
       for (const bool counted : {true, false}) Merge(reason, counted);
     }
   }

@@ -187,9 +187,9 @@ void LiveDriver::FindStepsInBlock() {
   for (size_t i = 0; i < steps_.size() && !stamps.empty(); ++i) {
     SamplingStep& step = steps_[i];
     const int64_t next_ns = i + 1 < steps_.size() ? steps_[i + 1].exchange.begin_ns : kNever;
-    step.place_ns =
-        PlaceOfExchange({step.exchange.begin_ns, step.exchange.end_ns, static_cast<double>(one_of) / step.exchange.one_of},
-                        stamps.first(up_to(next_ns)), before);
+    step.place_ns = PlaceOfExchange({step.exchange.begin_ns, step.exchange.end_ns,
+                                     static_cast<double>(one_of) / step.exchange.one_of},
+                                    stamps.first(up_to(next_ns)), before);
     const size_t placed = up_to(step.place_ns);
     // Of the packets behind it nothing is known yet.
     if (placed < stamps.size()) {
@@ -292,7 +292,8 @@ int LiveDriver::TimeoutMs() const {
 InterfaceCounters::Presence LiveDriver::ReadInterface() {
   const Presence presence = counters_.Read(&interface_);
   if (presence == Presence::kSame && interface_.rx_missed != missed_) {
-    pipeline_->loss()->SeeHere({.interface = InterfaceCounters::Since(interface_.rx_missed, missed_)}, pipeline_->position());
+    pipeline_->loss()->SeeHere({.interface = InterfaceCounters::Since(interface_.rx_missed, missed_)},
+                               pipeline_->position());
     missed_ = interface_.rx_missed;
   }
   return presence;
@@ -341,8 +342,7 @@ void LiveDriver::Handle(const Command& command) {
       if (closing_) break;  // the writer tells of it
       Tap* tap = pipeline_->Open(command.tap);
       if (tap == nullptr) break;
-      clocks_.push_back(
-          {command.tap.handle, command.realtime_ns, command.realtime_ns - command.monotonic_ns});
+      clocks_.push_back({command.tap.handle, command.realtime_ns, command.realtime_ns - command.monotonic_ns});
       // Taken from the kernel before this command was seen, but stamped after the call.
       if (pipeline_->newest_ns() >= command.realtime_ns) Cross(tap);
       break;
@@ -468,7 +468,8 @@ void LiveDriver::GoDown() {
   } else {
     outage_ns_ = RealtimeNs();
     UpdateAttention();
-    context_->listener->OnDown({Code::kDeviceDown, device + " went down; waiting for it to come up", ENETDOWN, nullptr});
+    context_->listener->OnDown(
+        {Code::kDeviceDown, device + " went down; waiting for it to come up", ENETDOWN, nullptr});
   }
 }
 

@@ -103,7 +103,7 @@ class LiveDriver : private LiveSource::Sink {
   bool heeding_ = false;  // the suspicion that there is: every packet is kept
   int64_t next_heeding_ns_ = 0;  // monotonic; a bucket, as in OnsetWatch
   int64_t interval_start_ns_ = 0;  // monotonic
-  int64_t next_interval_ns_ = 0;   // monotonic
+  int64_t next_interval_ns_ = 0;  // monotonic
   bool down_ = false;
   bool outage_ = false;  // that has no place yet
   int64_t outage_ns_ = kNever;  // before the first packet stamped then
@@ -113,7 +113,7 @@ class LiveDriver : private LiveSource::Sink {
   int64_t back_off_ns_ = 0;
   Code told_ = Code::kOk;  // why the device cannot be opened again
   bool failing_ = false;  // an error of the source was told, and what came before it is to be taken first
-  bool more_ = false;     // the kernel's buffer may hold more than was taken
+  bool more_ = false;  // the kernel's buffer may hold more than was taken
   bool drained_ = false;  // it was found empty when it was last looked at
   bool closing_ = false;
   int64_t closed_ns_ = kNever;  // monotonic: the moment of the close

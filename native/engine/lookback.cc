@@ -82,9 +82,7 @@ Lookback::Lookback(const Config& config, PacketRing* ring, const ScaledTotals* t
   ring_->SetMaxPackets(PacketsToHold(ring_packets_));
 }
 
-OnsetWatch::Counts Lookback::Counts() const {
-  return {totals_->packets(), totals_->bytes(), loss_->placed().kernel};
-}
+OnsetWatch::Counts Lookback::Counts() const { return {totals_->packets(), totals_->bytes(), loss_->placed().kernel}; }
 
 uint64_t Lookback::oldest_number() const {
   if (!ring_->holding()) return ring_->oldest_number();
@@ -192,9 +190,9 @@ double Lookback::ShareOfTrains(size_t first, size_t end, double short_ns) const 
 // How much a packet tells for a rise that began before it, in nats. The traffic is taken for trains that come at random (a
 // compound Poisson process), of geometrically many packets of exponentially distributed sizes, and for one change of all three.
 struct Lookback::Change {
-  double short_ns;      // a gap of less is within a train
+  double short_ns;  // a gap of less is within a train
   double within_train;  // what such a gap tells
-  double next_train;    // any other, less what it costs
+  double next_train;  // any other, less what it costs
   double cost_per_ns;
   double size;
   double per_byte;
@@ -261,8 +259,8 @@ double Lookback::MostByChance(const Change& change, size_t end) const {
 size_t Lookback::AtFullRate(size_t suspected) {
   const OnsetWatch::Rates after = watch_.early_rate();
   const double short_ns = kTrainGap * 1e9 / after.packets;
-  const Change change(short_ns, ShareOfTrains(0, suspected / 2, short_ns), ShareOfTrains(suspected, seen_count_, short_ns),
-                      watch_.baseline(), after);
+  const Change change(short_ns, ShareOfTrains(0, suspected / 2, short_ns),
+                      ShareOfTrains(suspected, seen_count_, short_ns), watch_.baseline(), after);
   return ChangePoint(change, 0, seen_count_, kMargin);
 }
 
@@ -372,7 +370,8 @@ bool Lookback::HasEdge(size_t at, size_t before) const {
   const bool sharp = edge_rate >= threshold * kEdgeShare && edge_rate * kSteepGrowth >= last_rate;
   const bool far_above = Of(watch_.first_rate(), measure) >= threshold * kFarAbove;
   if (sharp || far_above || watch_.steepest() >= kSteepest) return true;
-  return watch_.run() >= kFewestSlots && Of(watch_.late_rate(), measure) < Of(watch_.early_rate(), measure) * kRampGrowth;
+  return watch_.run() >= kFewestSlots &&
+         Of(watch_.late_rate(), measure) < Of(watch_.early_rate(), measure) * kRampGrowth;
 }
 
 }  // namespace pcap_ring

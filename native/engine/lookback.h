@@ -58,8 +58,7 @@ class Lookback {
   }
   // For one at this time, with packet number `split` the first behind it.
   bool KeepsOnset(int64_t time_ns, uint64_t split) const {
-    return Kept() && onset_number_ < split &&
-           (watch_.rising() || time_ns <= watch_.remembered_until_ns());
+    return Kept() && onset_number_ < split && (watch_.rising() || time_ns <= watch_.remembered_until_ns());
   }
   uint64_t onset_number() const { return onset_number_; }
   int64_t onset_ns() const { return onset_ns_; }
@@ -111,7 +110,7 @@ class Lookback {
 
   bool kept_ = false;  // a confirmed onset; else what the ring holds, if anything, is a suspicion
   uint64_t suspected_number_ = 0;  // the packet that made the suspicion
-  uint64_t onset_number_ = 0;      // of the one that is kept
+  uint64_t onset_number_ = 0;  // of the one that is kept
   int64_t onset_ns_ = 0;
   uint64_t rise_number_ = 0;
   LossMarks onset_loss_;

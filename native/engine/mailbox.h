@@ -49,8 +49,7 @@ class Mailbox {
     command->next = head_.load(std::memory_order_relaxed);
     // The receiver sees the command whole. Sequentially consistent, as the sender then raises a flag that the receiver
     // lowers before it looks here again (EngineContext::attention). No ABA: the receiver only ever takes all.
-    while (!head_.compare_exchange_weak(command->next, command, std::memory_order_seq_cst,
-                                        std::memory_order_relaxed)) {
+    while (!head_.compare_exchange_weak(command->next, command, std::memory_order_seq_cst, std::memory_order_relaxed)) {
     }
   }
 

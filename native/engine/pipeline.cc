@@ -29,8 +29,8 @@ Pipeline::Pipeline(const Config& config, TapQueue* queue, EngineListener* listen
   ring_.set_grower(this);
   if (!ring_.ok()) return;
   if (config.lookback_ns > 0) {
-    lookback_.emplace(Lookback::Config{config.ring_packets, config.ring_bytes, config.largest_packet, config.lookback_ns,
-                                       config.onset, config.on_suspicion},
+    lookback_.emplace(Lookback::Config{config.ring_packets, config.ring_bytes, config.largest_packet,
+                                       config.lookback_ns, config.onset, config.on_suspicion},
                       &ring_, &totals_, &loss_, listener);
   }
   if (MostHeld(config) > 0) put_off_.resize(MaxPackets(config));

@@ -123,9 +123,7 @@ void ReplayDriver::AwaitListeners() {
   waiting_ = false;
 }
 
-int64_t ReplayDriver::PacedNow() const {
-  return paced_origin_ns_ + (MonotonicNs() - paced_start_ns_);
-}
+int64_t ReplayDriver::PacedNow() const { return paced_origin_ns_ + (MonotonicNs() - paced_start_ns_); }
 
 // Paced: sleeps until packet time has come to `time_ns`; intervals end, taps are crossed and what was asked is done on
 // the way, in the order of their times.
@@ -133,8 +131,8 @@ void ReplayDriver::WaitUntil(int64_t time_ns) {
   while (!closing_) {
     if (!context_->mailbox.empty()) HandleCommands();
     const int64_t asked_ns = deferred_.empty() ? kNever : AskedAt(*deferred_.front());
-    const int64_t next_ns = std::min(
-        {time_ns, interval_start_ns_ + context_->config.stats_interval_ns, NextTapBoundary(), asked_ns});
+    const int64_t next_ns =
+        std::min({time_ns, interval_start_ns_ + context_->config.stats_interval_ns, NextTapBoundary(), asked_ns});
     const int64_t left_ns = next_ns - PacedNow();
     if (left_ns > 0) {
       pipeline_->EndBatch();

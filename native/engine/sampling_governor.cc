@@ -49,8 +49,8 @@ void SamplingGovernor::See(const Usage& usage) {
   const double passed_ns = static_cast<double>(usage.time_ns - last_.time_ns);
   if (passed_ns <= 0) return;
   const double kept = static_cast<double>(usage.kept - last_.kept);
-  const double cpu_ns = std::min(static_cast<double>(usage.cpu_ns - last_.cpu_ns),
-                                 budget_ * passed_ns + kMostOfMean * packet_ns_ * kept);
+  const double cpu_ns =
+      std::min(static_cast<double>(usage.cpu_ns - last_.cpu_ns), budget_ * passed_ns + kMostOfMean * packet_ns_ * kept);
   Smooth(passed_ns / 1e9, cpu_ns, kept, usage.one_of);
   // Quick up: what was used beyond the budget, from when it began to be.
   if (overdraft_ns_ <= 0) {
@@ -105,9 +105,7 @@ void SamplingGovernor::Raise(uint32_t to, int64_t time_ns) {
   changed_ns_ = low_since_ns_ = time_ns;
 }
 
-uint32_t SamplingGovernor::MostUseful() const {
-  return PowerAtMost(kept_rate_ * one_of_ / kFewestKept);
-}
+uint32_t SamplingGovernor::MostUseful() const { return PowerAtMost(kept_rate_ * one_of_ / kFewestKept); }
 
 double SamplingGovernor::SharePredicted(uint32_t one_of) const {
   return share_ + packet_ns_ / 1e9 * kept_rate_ * (static_cast<double>(one_of_) / one_of - 1);

@@ -19,8 +19,8 @@ class SamplingGovernor {
   // Running sums, and what was in force since the last call.
   struct Usage {
     int64_t time_ns = 0;  // monotonic
-    int64_t cpu_ns = 0;   // of the thread
-    uint64_t kept = 0;    // packets
+    int64_t cpu_ns = 0;  // of the thread
+    uint64_t kept = 0;  // packets
     uint32_t one_of = 1;
   };
   // To be called every 20 ms or so while packets come, and before what is in force changes.

@@ -34,7 +34,7 @@ struct SampledRow {
   uint64_t end = 0;
   uint64_t one_of = 1;
   uint64_t left_out_before = 0;  // behind the packet before it, which is no part of what that one stands for
-  StepCall begins;               // the steps at its two ends
+  StepCall begins;  // the steps at its two ends
   StepCall ends;
 };
 
@@ -103,7 +103,7 @@ class SamplingMarks {
     uint64_t number = 0;
     uint64_t one_of = 1;
     uint64_t left_out = 0;  // before it
-    uint64_t unseen = 0;    // of these, by steps behind which no packet was kept
+    uint64_t unseen = 0;  // of these, by steps behind which no packet was kept
     StepCall call;
   };
 

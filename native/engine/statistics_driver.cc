@@ -62,7 +62,8 @@ void StatisticsDriver::Read() {
       context_->listener->OnDown(
           {Code::kDeviceDown, device + " went down; waiting for it to come up", ENETDOWN, nullptr});
     } else {
-      context_->listener->OnDown({Code::kDeviceGone, device + " is gone; waiting for it to come back", ENODEV, nullptr});
+      context_->listener->OnDown(
+          {Code::kDeviceGone, device + " is gone; waiting for it to come back", ENODEV, nullptr});
     }
   }
   if (!present) {
@@ -97,7 +98,8 @@ void StatisticsDriver::EndInterval(int64_t now_ns) {
   Read();
   const int64_t time_ns = RealtimeNs();
   for (const auto& tap : taps_) tap->OnInterval(time_ns);
-  context_->listener->OnStats(stats_.End(Mode::kStatistics, time_ns, now_ns - interval_start_ns_, scaled_totals_, loss_));
+  context_->listener->OnStats(
+      stats_.End(Mode::kStatistics, time_ns, now_ns - interval_start_ns_, scaled_totals_, loss_));
   interval_start_ns_ = now_ns;
   const int64_t interval_ns = context_->config.stats_interval_ns;
   next_interval_ns_ += ((now_ns - next_interval_ns_) / interval_ns + 1) * interval_ns;

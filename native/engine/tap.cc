@@ -118,8 +118,8 @@ void Tap::Record(const Packet& packet, Cursor at, bool congested, const LossMark
     ++unplaced_writer_loss_;
     return;
   }
-  const uint64_t size =
-      spec_.cost.Of(std::min(packet.caplen, ring_->largest())) + (section_begun_ ? 0 : spec_.cost.Beginning(section_));
+  const uint64_t size = spec_.cost.Of(std::min(packet.caplen, ring_->largest())) +
+                        (section_begun_ ? 0 : spec_.cost.Beginning(section_));
   if (file_bytes_ + size > spec_.cap_bytes) {
     Cap(CapReason::kBytes, packet.time_ns());
     return;

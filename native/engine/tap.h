@@ -38,13 +38,13 @@ class Tap {
   };
   struct Origin {
     int64_t time_ns = 0;
-    std::vector<SectionSpan> spans;   // in file order, not pinned yet
+    std::vector<SectionSpan> spans;  // in file order, not pinned yet
     BeforeFreeze before;
-    int64_t last_ns = 0;              // the last packet's time
+    int64_t last_ns = 0;  // the last packet's time
     LossMarks::Totals loss_at_begin;  // before the first packet
-    LossMarks::Totals loss_at_end;    // before the last packet
-    Gaps gaps;                        // between them, or up to what follows, and what should be there and is not
-    TrafficCounters totals;           // as they stood at T
+    LossMarks::Totals loss_at_end;  // before the last packet
+    Gaps gaps;  // between them, or up to what follows, and what should be there and is not
+    TrafficCounters totals;  // as they stood at T
   };
   void Start(Origin origin);
   // How many packets from before the freeze may go into the file, and how many bytes they may take there.

@@ -20,7 +20,8 @@ void ThinHistory::Take(const Packet& packet, uint64_t number, const LossMarks::T
   const int64_t time_ns = packet.time_ns();
   while (log_.packets() > 0 && time_ns - TimeOf(0) > lookback_ns_) log_.EvictOldest();
   // A writer may still hold all of its slabs, for a moment.
-  if (packet.caplen <= max_bytes_ && log_.Push(packet)) entries_[(log_.pushed() - 1) % entries_.size()] = {number, time_ns, lost_before};
+  if (packet.caplen <= max_bytes_ && log_.Push(packet))
+    entries_[(log_.pushed() - 1) % entries_.size()] = {number, time_ns, lost_before};
   // On a grid, so that a packet that comes late does not make all that follow late. Large ones are fewer: each takes a
   // share of the lookback like its share of the bytes.
   const bool on_grid = time_ns - next_ns_ < every_ns_;

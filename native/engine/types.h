@@ -31,8 +31,8 @@ inline constexpr size_t kSectionsBefore = static_cast<size_t>(Section::kAttack);
 // What the file of a recording takes beside the bytes of its packets: enough to keep a cap in bytes to the byte without
 // knowing the format.
 struct FileCost {
-  uint64_t file = 0;       // before the first record and behind the last
-  uint32_t record = 0;     // every record
+  uint64_t file = 0;  // before the first record and behind the last
+  uint32_t record = 0;  // every record
   uint32_t alignment = 1;  // a packet's bytes are filled up to a multiple of this, a power of two
   std::array<uint32_t, kSections> section = {};  // the first record of a section, on top
 
@@ -112,7 +112,7 @@ struct TapMessage {
   Span span;
   int64_t time_ns = 0;  // kStart: T
   std::unique_ptr<BeforeFreeze> before;  // kStart
-  std::unique_ptr<TapSummary> summary;   // kEnd
+  std::unique_ptr<TapSummary> summary;  // kEnd
 };
 
 // The lock-free queue, and the bell that tells the writer to look.
@@ -151,8 +151,8 @@ struct StatsInterval {
 struct SourceInfo {
   Mode mode = Mode::kCapture;
   bool replay = false;
-  std::string device;         // "" in a replay
-  uint32_t linktype = 1;      // the LINKTYPE_ field for file headers
+  std::string device;  // "" in a replay
+  uint32_t linktype = 1;  // the LINKTYPE_ field for file headers
   std::string linktype_name;  // "EN10MB"
   uint32_t snaplen = 0;
   uint32_t file_snaplen = 0;  // for file headers: no packet is longer, save one that was in its recording

@@ -69,17 +69,36 @@ Program Compiled(FuzzedDataProvider* input) {
 
 Program MadeUp(FuzzedDataProvider* input) {
   constexpr uint16_t kCodes[] = {
-      BPF_LD | BPF_W | BPF_ABS,  BPF_LD | BPF_H | BPF_ABS, BPF_LD | BPF_B | BPF_ABS,   BPF_LD | BPF_W | BPF_IND,
-      BPF_LD | BPF_W | BPF_LEN,  BPF_LD | BPF_IMM,         BPF_LD | BPF_MEM,           BPF_LDX | BPF_IMM,
-      BPF_LDX | BPF_MEM,         BPF_LDX | BPF_B | BPF_MSH, BPF_ST,                    BPF_STX,
-      BPF_ALU | BPF_ADD | BPF_K, BPF_ALU | BPF_AND | BPF_K, BPF_ALU | BPF_XOR | BPF_X, BPF_ALU | BPF_NEG,
-      BPF_ALU | BPF_DIV | BPF_X, BPF_JMP | BPF_JA,         BPF_JMP | BPF_JEQ | BPF_K,  BPF_JMP | BPF_JGT | BPF_X,
-      BPF_JMP | BPF_JSET | BPF_K, BPF_MISC | BPF_TAX,      BPF_MISC | BPF_TXA,         BPF_RET | BPF_K,
+      BPF_LD | BPF_W | BPF_ABS,
+      BPF_LD | BPF_H | BPF_ABS,
+      BPF_LD | BPF_B | BPF_ABS,
+      BPF_LD | BPF_W | BPF_IND,
+      BPF_LD | BPF_W | BPF_LEN,
+      BPF_LD | BPF_IMM,
+      BPF_LD | BPF_MEM,
+      BPF_LDX | BPF_IMM,
+      BPF_LDX | BPF_MEM,
+      BPF_LDX | BPF_B | BPF_MSH,
+      BPF_ST,
+      BPF_STX,
+      BPF_ALU | BPF_ADD | BPF_K,
+      BPF_ALU | BPF_AND | BPF_K,
+      BPF_ALU | BPF_XOR | BPF_X,
+      BPF_ALU | BPF_NEG,
+      BPF_ALU | BPF_DIV | BPF_X,
+      BPF_JMP | BPF_JA,
+      BPF_JMP | BPF_JEQ | BPF_K,
+      BPF_JMP | BPF_JGT | BPF_X,
+      BPF_JMP | BPF_JSET | BPF_K,
+      BPF_MISC | BPF_TAX,
+      BPF_MISC | BPF_TXA,
+      BPF_RET | BPF_K,
       BPF_RET | BPF_A,
   };
   Program program(input->ConsumeIntegralInRange<size_t>(1, 40));
   for (sock_filter& one : program) {
-    one.code = input->ConsumeProbability<float>() < 0.95F ? input->PickValueInArray(kCodes) : input->ConsumeIntegral<uint16_t>();
+    one.code = input->ConsumeProbability<float>() < 0.95F ? input->PickValueInArray(kCodes)
+                                                          : input->ConsumeIntegral<uint16_t>();
     one.jt = input->ConsumeIntegralInRange<uint8_t>(0, 8);
     one.jf = input->ConsumeIntegralInRange<uint8_t>(0, 8);
     one.k = input->ConsumeBool() ? input->ConsumeIntegralInRange<uint32_t>(0, 64) : input->ConsumeIntegral<uint32_t>();

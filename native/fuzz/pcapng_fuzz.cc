@@ -44,7 +44,8 @@ Written Write(FuzzedDataProvider* input, FileFormat name) {
     RecordHeader header;
     header.sec = input->ConsumeIntegralInRange<int64_t>(0, UINT32_MAX - 5'000);
     header.nsec = input->ConsumeIntegralInRange<int64_t>(0, 4'294'967'295'000);
-    const Bytes data = input->ConsumeBytes<uint8_t>(input->ConsumeIntegralInRange<size_t>(0, std::min(200U, head.snaplen)));
+    const Bytes data =
+        input->ConsumeBytes<uint8_t>(input->ConsumeIntegralInRange<size_t>(0, std::min(200U, head.snaplen)));
     header.caplen = static_cast<uint32_t>(data.size());
     header.len = input->ConsumeIntegral<uint32_t>();
     const size_t before = written.bytes.size();
@@ -58,8 +59,8 @@ Written Write(FuzzedDataProvider* input, FileFormat name) {
     written.comments.push_back(comment);
   }
   const auto from_ns = input->ConsumeIntegralInRange<int64_t>(0, INT64_MAX);
-  format->AppendEnd({from_ns, input->ConsumeIntegralInRange<int64_t>(from_ns, INT64_MAX), input->ConsumeIntegral<uint32_t>(),
-                     input->ConsumeIntegral<uint32_t>()},
+  format->AppendEnd({from_ns, input->ConsumeIntegralInRange<int64_t>(from_ns, INT64_MAX),
+                     input->ConsumeIntegral<uint32_t>(), input->ConsumeIntegral<uint32_t>()},
                     &written.bytes);
   return written;
 }

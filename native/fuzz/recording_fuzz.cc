@@ -23,7 +23,8 @@ struct Read {
 
 Read ReadAll(RecordingReader* reader) {
   Read read;
-  const PcapFormat format({.precision = Precision::kNano, .linktype = reader->linktype(), .snaplen = reader->file_snaplen()});
+  const PcapFormat format(
+      {.precision = Precision::kNano, .linktype = reader->linktype(), .snaplen = reader->file_snaplen()});
   format.AppendHead(&read.copy);
   Packet packet;
   Next next;
@@ -44,7 +45,8 @@ Read ReadAll(RecordingReader* reader) {
 void ReadAsSource(const Bytes& bytes, const Read& read, const char* filter, Direction direction) {
   constexpr uint32_t kSnaplen = 60;
   ReplaySource source;
-  const Status opened = source.Open({.path = "", .bytes = bytes, .filter = filter, .direction = direction, .snaplen = kSnaplen});
+  const Status opened =
+      source.Open({.path = "", .bytes = bytes, .filter = filter, .direction = direction, .snaplen = kSnaplen});
   if (!opened.ok()) {
     MUST(opened.code == Code::kBadFilter && *filter != '\0');
     return;

@@ -16,8 +16,8 @@ using testing::Bytes;
 
 // An IPv4 UDP, a tagged IPv6 TCP and an ARP frame.
 testing::Packets Frames() {
-  Bytes udp = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 36, 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
-               0, 53, 0x80, 0, 0, 16, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8};
+  Bytes udp = {2, 0,  0, 0, 0, 1,  2, 0, 0, 0, 0,  2,    8, 0, 0x45, 0, 0, 36, 0, 1, 0, 0, 64, 17, 0,
+               0, 10, 0, 0, 1, 10, 0, 0, 2, 0, 53, 0x80, 0, 0, 16,   0, 0, 1,  2, 3, 4, 5, 6,  7,  8};
   Bytes tcp = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x81, 0, 0, 7, 0x86, 0xdd, 0x60, 0, 0, 0, 0, 20, 6, 64};
   tcp.resize(58, 0xfd);
   for (const int byte : {0x80, 0, 0, 80, 1, 2, 3, 4, 5, 6, 7, 8, 0x50, 2, 0x40, 0, 0, 0, 0, 0}) {
@@ -50,7 +50,9 @@ Bytes EncodePcapng(const testing::Packets& packets, Precision precision) {
   return bytes;
 }
 
-void Swap32(Bytes* bytes, size_t at) { std::reverse(bytes->begin() + static_cast<ptrdiff_t>(at), bytes->begin() + static_cast<ptrdiff_t>(at) + 4); }
+void Swap32(Bytes* bytes, size_t at) {
+  std::reverse(bytes->begin() + static_cast<ptrdiff_t>(at), bytes->begin() + static_cast<ptrdiff_t>(at) + 4);
+}
 
 // The other byte order: two 16-bit fields, then words.
 Bytes Swapped(Bytes pcap) {

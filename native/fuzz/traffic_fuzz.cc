@@ -29,8 +29,8 @@ void CheckEnds(const Endpoints& ends, const Packet& packet) {
 
 bool AddsUp(const TrafficCounters& total, uint64_t packets) {
   return total.packets == packets && total.tcp + total.udp + total.icmp + total.other == packets &&
-         std::max({total.syn, total.synack, total.ack, total.rst, total.fin}) <= total.tcp && total.fragments <= packets &&
-         total.inbound_packets <= packets;
+         std::max({total.syn, total.synack, total.ack, total.rst, total.fin}) <= total.tcp &&
+         total.fragments <= packets && total.inbound_packets <= packets;
 }
 
 }  // namespace
@@ -51,7 +51,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     // Of exactly its size, so that the sanitizer sees a byte too much.
     const auto exact = std::make_unique<uint8_t[]>(taken.size());
     std::copy(taken.begin(), taken.end(), exact.get());
-    Packet packet = {testing::kBase / kNsPerSec, 0, static_cast<uint32_t>(taken.size()), 0, exact.get(), input.ConsumeBool()};
+    Packet packet = {testing::kBase / kNsPerSec, 0, static_cast<uint32_t>(taken.size()), 0, exact.get(),
+                     input.ConsumeBool()};
     packet.len = input.ConsumeBool() ? packet.caplen : input.ConsumeIntegral<uint32_t>();
     packet.sec += input.ConsumeIntegral<int32_t>() / 2;
     Endpoints ends;

@@ -54,7 +54,8 @@ std::optional<Told> ReadReport(const std::string& text, const std::string& id) {
   const std::string_view path = std::string_view(text).substr(begin, bytes - begin);
   if (path == "null") return Told();
   const size_t slash = path.rfind('/');
-  if (path.size() < 2 || !path.starts_with('"') || !path.ends_with('"') || slash == std::string::npos) return std::nullopt;
+  if (path.size() < 2 || !path.starts_with('"') || !path.ends_with('"') || slash == std::string::npos)
+    return std::nullopt;
   const size_t number = bytes + std::string_view(",\"bytes\":").size();
   return Told{std::string(path.substr(slash + 1, path.size() - slash - 2)),
               std::strtoull(text.c_str() + number, nullptr, 10)};
@@ -69,7 +70,8 @@ Keeper::Seen Keeper::SeenAs(const struct stat& found) {
   // A time that nanoseconds cannot count is one far off.
   constexpr int64_t kFarthest = INT64_MAX / kNsPerSec / 4;
   const int64_t seconds = std::clamp<int64_t>(found.st_mtim.tv_sec, -kFarthest, kFarthest);
-  return {found.st_dev, found.st_ino, seconds * kNsPerSec + found.st_mtim.tv_nsec, static_cast<uint64_t>(found.st_size)};
+  return {found.st_dev, found.st_ino, seconds * kNsPerSec + found.st_mtim.tv_nsec,
+          static_cast<uint64_t>(found.st_size)};
 }
 
 // A regular file of this user's own, under one name.
@@ -110,7 +112,8 @@ void Keeper::LookAround(const std::atomic<bool>& stop) {
     const std::string path = directory_ + "/" + entry->d_name;
     const auto known = incidents_.find(id);
     struct stat now;
-    const bool same = known != incidents_.end() && lstat(path.c_str(), &now) == 0 && known->second.report == SeenAs(now);
+    const bool same = known != incidents_.end() && lstat(path.c_str(), &now) == 0 &&
+                      known->second.report == SeenAs(now);
     found.emplace(id, same ? known->second : Read(id, path));
   }
   closedir(open);
@@ -154,7 +157,8 @@ void Keeper::Sweep(int64_t now_ns, const std::atomic<bool>& stop) {
       break;
     }
     Incident& incident = incidents_[id];
-    const std::string path = incident.capture.empty() ? directory_ + "/" + IncidentName(id) + ".json" : incident.capture;
+    const std::string path = incident.capture.empty() ? directory_ + "/" + IncidentName(id) + ".json"
+                                                      : incident.capture;
     // What cannot go is not paid for by others.
     bytes -= BytesOf(incident);
     const Outcome outcome = Remove(id, incident);

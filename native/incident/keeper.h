@@ -54,10 +54,10 @@ class Keeper {
   };
   struct Incident {
     Seen report;
-    bool ours = false;         // the report is one of ours, about this incident
-    std::string capture;       // the path; "": it has none
+    bool ours = false;  // the report is one of ours, about this incident
+    std::string capture;  // the path; "": it has none
     uint64_t capture_bytes = 0;  // by its report
-    bool told = false;           // that it cannot be removed
+    bool told = false;  // that it cannot be removed
   };
   enum class Outcome { kRemoved, kHeld, kFailed };
 

@@ -90,8 +90,7 @@ void Recording::AppendRecord(Section section, const RecordHeader& header, Record
   spec_.format->AppendBefore(header, comment, &buffer_);
   if (traffic_ != nullptr) traffic_->Note(section, header, buffer_.size());
   walker->Bytes(
-      header, [this](const uint8_t* data, uint32_t size) { buffer_.insert(buffer_.end(), data, data + size); },
-      kUnpin);
+      header, [this](const uint8_t* data, uint32_t size) { buffer_.insert(buffer_.end(), data, data + size); }, kUnpin);
   spec_.format->AppendBehind(header, comment, &buffer_);
   tally_.Add(section, header.time_ns(), header.len);
 }

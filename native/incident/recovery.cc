@@ -186,8 +186,8 @@ Status Leftover::MakeReport(const std::string& path, FileFormat format, const Ca
     outcome.sha256 = scan->sha256;
     outcome.traffic = scan->traffic.get();
   }
-  const std::string text = ReportJson(draft.head, spec, draft.precision, draft.mode, draft.frozen_ns, draft.before, tally,
-                                      summary, outcome) +
+  const std::string text = ReportJson(draft.head, spec, draft.precision, draft.mode, draft.frozen_ns, draft.before,
+                                      tally, summary, outcome) +
                            "\n";
   PartFile report;
   Status status = report.Create(ReportPath(), kReportSuffix);
@@ -251,7 +251,8 @@ Status Leftover::RecoverPart(FileFormat format) {
   if (Status status = capture.Truncate(scan.bytes); !status.ok()) return status;
   if (Status status = capture.Sync(); !status.ok()) return status;
   // A report under its final name is whole: its writer died between the two renames.
-  if (Status status = Exists(ReportPath()) ? TellsOf(DigestIn(scan)) : MakeReport(path, format, &scan); !status.ok()) return status;
+  if (Status status = Exists(ReportPath()) ? TellsOf(DigestIn(scan)) : MakeReport(path, format, &scan); !status.ok())
+    return status;
   // Before it is a capture: of one that has its name nobody could tell any more whether it was delivered already.
   if (Status status = MarkUndelivered(); !status.ok()) return status;
   if (Status status = capture.Publish(); !status.ok()) return status;

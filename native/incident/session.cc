@@ -71,9 +71,9 @@ Session::~Session() { Join(); }
 
 void Session::Start() {
   const int no_bell = queue_.bell.error_number() != 0 ? queue_.bell.error_number() : engine_.bell().error_number();
-  const Status status =
-      no_bell == 0 ? writer_.Start()
-                   : Status::Errno(Code::kKernel, "no descriptor to wake a thread by", "eventfd", no_bell);
+  const Status status = no_bell == 0
+                            ? writer_.Start()
+                            : Status::Errno(Code::kKernel, "no descriptor to wake a thread by", "eventfd", no_bell);
   if (status.ok()) return;
   Emit("startFailed", 0, ErrorJson(status));
   Emit("closed");
@@ -100,7 +100,8 @@ void Session::Open(RecordingSpec recording, TapSpec tap) {
   tap.cost = CostOf(*recording.format, recording.kind);
   writer_.Register(std::move(recording));
   const bool keeps_all = tap.kind != TapKind::kDump && engine_.KeepAll();
-  auto command = NewCommand(Command::Kind::kOpen, tap.handle);  // T, with nothing between it and the post that could wait
+  auto command =
+      NewCommand(Command::Kind::kOpen, tap.handle);  // T, with nothing between it and the post that could wait
   command->keeps_all = keeps_all;
   command->tap = std::move(tap);
   engine_.Post(command.release());
@@ -164,7 +165,9 @@ void Session::OnFreeze(uint32_t handle, int64_t time_ns) {
 
 void Session::OnCap(uint32_t handle, CapReason reason) {
   Emit("cap", handle,
-       reason == CapReason::kPackets ? "\"packets\"" : reason == CapReason::kBytes ? "\"bytes\"" : "\"duration\"");
+       reason == CapReason::kPackets ? "\"packets\""
+       : reason == CapReason::kBytes ? "\"bytes\""
+                                     : "\"duration\"");
 }
 
 void Session::OnWarning(const Status& status) { Emit("warning", 0, ErrorJson(status)); }

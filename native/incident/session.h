@@ -31,7 +31,7 @@ class Session : private EngineListener {
   void Open(RecordingSpec recording, TapSpec tap);  // after `started`, which knows what the file will say of its source
   void Resolve(uint32_t handle, bool with_resolution = true);
   void Continue(uint64_t boundary);  // lock step: the listeners of a statistics event are done
-  void Begin();                      // replay: read the first packet
+  void Begin();  // replay: read the first packet
   void Close();
   // After Close, or after `startFailed`: waits for both threads.
   void Join();

@@ -37,7 +37,9 @@ class Tally {
   int64_t from_ns() const { return from_ns_; }
   int64_t to_ns() const { return to_ns_; }
   uint64_t before_onset() const { return before_onset_; }
-  int64_t before_onset_ns() const { return std::max<int64_t>(0, since_ns_ - first_ns_); }  // from the first packet in the file
+  int64_t before_onset_ns() const {
+    return std::max<int64_t>(0, since_ns_ - first_ns_);
+  }  // from the first packet in the file
   uint64_t back_steps() const { return back_steps_; }
   int64_t largest_back_step_ns() const { return largest_back_step_ns_; }
 

@@ -27,13 +27,13 @@ struct RecordingSpec {
   uint32_t handle = 0;
   TapKind kind = TapKind::kIncident;
   std::string id;
-  std::string path;         // the capture's final name; the report's for an incident is `report_path`
+  std::string path;  // the capture's final name; the report's for an incident is `report_path`
   std::string report_path;  // "" for a dump
   std::string reason = "null";
   std::string labels = "{}";
   std::string attack = "null";
   int64_t since_ns = kNever;  // the host's own idea of the onset
-  std::string comment;        // what the file says of itself, where its format can
+  std::string comment;  // what the file says of itself, where its format can
   std::shared_ptr<const RecordFormat> format;  // set by the session
 };
 
@@ -48,9 +48,9 @@ struct RingFacts {
   std::string filter;
   std::string direction = "both";
   bool promiscuous = false;
-  std::string version;       // of this library
+  std::string version;  // of this library
   std::string node_version;
-  SourceInfo source;         // known once the ring has started
+  SourceInfo source;  // known once the ring has started
 };
 
 std::string ErrorJson(const Status& status);

@@ -18,15 +18,19 @@ const std::atomic<bool> kGoOn{false};
 }  // namespace
 
 Writer::Writer(TapQueue* queue, const RingFacts* facts, Hooks hooks)
-    : queue_(queue), facts_(facts), hooks_(std::move(hooks)), keeper_(facts->directory, facts->keep, {
-        .removed =
-            [this](const std::string& path) {
-              JsonWriter json;
-              json.String(path);
-              Emit("expire", 0, json.Take());
-            },
-        .failed = [this](const Status& status) { Emit("warning", 0, ErrorJson(status)); },
-      }) {}
+    : queue_(queue),
+      facts_(facts),
+      hooks_(std::move(hooks)),
+      keeper_(facts->directory, facts->keep,
+              {
+                  .removed =
+                      [this](const std::string& path) {
+                        JsonWriter json;
+                        json.String(path);
+                        Emit("expire", 0, json.Take());
+                      },
+                  .failed = [this](const Status& status) { Emit("warning", 0, ErrorJson(status)); },
+              }) {}
 
 Writer::~Writer() { Join(); }
 
@@ -59,8 +63,7 @@ bool Writer::Prepare() {
     Emit("startFailed", 0, ErrorJson(status));
     return false;
   }
-  RecoverDirectory(*facts_, stop_recovery_,
-                   [this](const Status& status) { Emit("warning", 0, ErrorJson(status)); });
+  RecoverDirectory(*facts_, stop_recovery_, [this](const Status& status) { Emit("warning", 0, ErrorJson(status)); });
   Sweep(stop_recovery_);
   const Status status = hooks_.on_ready();
   if (!status.ok()) Emit("startFailed", 0, ErrorJson(status));

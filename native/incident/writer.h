@@ -18,7 +18,7 @@ class Writer {
  public:
   struct Hooks {
     HostSink sink;
-    std::function<Status()> on_ready;                // the directory is ready; not ok: there will be nothing to write
+    std::function<Status()> on_ready;  // the directory is ready; not ok: there will be nothing to write
     std::function<void(uint32_t handle)> on_failed;  // a recording cannot go on
   };
 

@@ -84,7 +84,9 @@ Status PartFile::Create(const std::string& final_path, const char* suffix) {
     fd_.Reset(::open(part_path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kFileMode));
     if (!fd_.valid()) {
       if (errno == EEXIST) {
-        return {Code::kFileExists, part_path_ + " exists: somebody records under this name, or died and left it; then remove it", EEXIST, "open"};
+        return {Code::kFileExists,
+                part_path_ + " exists: somebody records under this name, or died and left it; then remove it", EEXIST,
+                "open"};
       }
       return Failed("create", "open", errno);
     }
@@ -122,9 +124,7 @@ Status PartFile::Truncate(uint64_t size) {
   return Status::Ok();
 }
 
-Status PartFile::Sync() {
-  return fdatasync(fd_.get()) == 0 ? Status::Ok() : Failed("sync", "fdatasync", errno);
-}
+Status PartFile::Sync() { return fdatasync(fd_.get()) == 0 ? Status::Ok() : Failed("sync", "fdatasync", errno); }
 
 Status PartFile::Publish() {
   if (!LeadsTo(part_path_, fd_.get()) || !Unchanged()) return Changed();
@@ -167,8 +167,9 @@ Status PartFile::Adopt(const std::string& final_path, const char* suffix) {
   if (!IsOurs(fd_.get())) {
     fd_.Reset();
     return {Code::kWrite,
-            part_path_ + " is left alone: it is another user's, has a second name, or others may write to it; remove it, or "
-                         "make it this user's own (mode 0600)",
+            part_path_ +
+                " is left alone: it is another user's, has a second name, or others may write to it; remove it, or "
+                "make it this user's own (mode 0600)",
             0, nullptr};
   }
   return Status::Ok();
@@ -238,7 +239,8 @@ Status PrepareDirectory(const std::string& path) {
   // One without a name, so that it is gone whatever happens; where there are no such files, one with.
   UniqueFd probe(::open(path.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, kFileMode));
   if (!probe.valid() && (errno == EOPNOTSUPP || errno == EISDIR)) {
-    const std::string named = path + "/.pcap-ring-probe-" + std::to_string(getpid()) + "-" + std::to_string(MonotonicNs());
+    const std::string named = path + "/.pcap-ring-probe-" + std::to_string(getpid()) + "-" +
+                              std::to_string(MonotonicNs());
     probe.Reset(::open(named.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kFileMode));
     if (probe.valid()) unlink(named.c_str());
   }

@@ -90,8 +90,7 @@ class Block {
 // Microseconds are cut, never rounded. A time before 1970, which only a recording with an offset can have, is no number
 // here and becomes the first that is.
 uint64_t Ticks(int64_t sec, int64_t nsec, Precision precision) {
-  const int64_t ticks =
-      precision == Precision::kNano ? sec * kNsPerSec + nsec : sec * 1'000'000 + nsec / 1000;
+  const int64_t ticks = precision == Precision::kNano ? sec * kNsPerSec + nsec : sec * 1'000'000 + nsec / 1000;
   return static_cast<uint64_t>(std::max<int64_t>(0, ticks));
 }
 

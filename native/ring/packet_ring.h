@@ -53,7 +53,7 @@ class PacketRing {
 
   size_t packets() const { return packets_; }
   uint64_t bytes() const { return bytes_; }  // captured bytes
-  uint64_t pushed() const { return pushed_; }                 // also the number of the next packet
+  uint64_t pushed() const { return pushed_; }  // also the number of the next packet
   uint64_t oldest_number() const { return pushed_ - packets_; }
   // The oldest of the row that ends with the newest: what is held comes first, where no packet between it and the ring is gone.
   uint64_t first_of_row() const {
@@ -63,7 +63,7 @@ class PacketRing {
   Cursor oldest() const { return oldest_; }
   Cursor tail() const { return tail_; }
   Cursor last() const { return last_; }  // the record pushed last
-  int64_t newest_ns() const { return newest_ns_; }    // the largest timestamp ever pushed
+  int64_t newest_ns() const { return newest_ns_; }  // the largest timestamp ever pushed
   int64_t evicted_ns() const { return evicted_ns_; }  // the largest timestamp that was overwritten, INT64_MIN before
   // First and last packet by place in the ring; only while packets() > 0.
   int64_t oldest_ns() const;
@@ -138,17 +138,17 @@ class PacketRing {
   bool holding_ = false;
   bool growing_ = false;
   bool left_first_ = false;  // the first held slab has left the ring
-  bool left_last_ = false;   // the last one has, too
+  bool left_last_ = false;  // the last one has, too
   Cursor held_begin_;
   Slab* held_last_ = nullptr;  // once it has stopped growing
   uint64_t held_first_ = 0;
   uint64_t held_end_ = 0;
-  uint64_t stop_ = UINT64_MAX;        // the packet before which it stops growing
+  uint64_t stop_ = UINT64_MAX;  // the packet before which it stops growing
   uint64_t stop_bytes_ = UINT64_MAX;  // by pushed_bytes_
-  size_t outside_slabs_ = 0;    // held and no more the ring's
+  size_t outside_slabs_ = 0;  // held and no more the ring's
   uint64_t outside_bytes_ = 0;
 
-  Slab* retired_ = nullptr;       // a queue, as readers are mostly done with the oldest first
+  Slab* retired_ = nullptr;  // a queue, as readers are mostly done with the oldest first
   Slab* retired_last_ = nullptr;
   size_t retired_count_ = 0;
   bool congested_ = false;

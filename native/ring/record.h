@@ -75,7 +75,8 @@ class RecordWalker {
       cursor_.offset = PadToEight(end);
       return;
     }
-    Bytes(header, [](const uint8_t*, uint32_t) {}, left_slab);
+    Bytes(
+        header, [](const uint8_t*, uint32_t) {}, left_slab);
   }
 
  private:

@@ -13,14 +13,14 @@ struct Slab {
   static constexpr uint32_t kSize = 16 * 1024;
 
   uint8_t* bytes = nullptr;
-  Slab* next = nullptr;           // the slab that follows in the log; written before anything behind it is handed over
-  Slab* previous = nullptr;       // the one before it, which may have left the log; the capture thread's alone
+  Slab* next = nullptr;  // the slab that follows in the log; written before anything behind it is handed over
+  Slab* previous = nullptr;  // the one before it, which may have left the log; the capture thread's alone
   // The first record that begins in it, for whoever looks for one by its number; the capture thread's alone.
   uint64_t first_number = 0;
   uint32_t first_offset = kSize;  // kSize: none does
   std::atomic<uint32_t> pins{0};  // readers that may still look at it
-  Slab* link = nullptr;           // free list or retired list; the capture thread's alone
-  bool lent = false;              // of the part that exists only while something is being recorded
+  Slab* link = nullptr;  // free list or retired list; the capture thread's alone
+  bool lent = false;  // of the part that exists only while something is being recorded
 
   // Capture thread. Relaxed: the reader learns of the pin through the queue that hands the span over.
   void Pin() { pins.fetch_add(1, std::memory_order_relaxed); }

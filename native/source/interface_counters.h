@@ -25,9 +25,9 @@ class InterfaceCounters {
 
   // What has the device's name now.
   enum class Presence {
-    kSame,     // the device that it was
-    kOther,    // a device that was made or renamed since
-    kGone,     // none
+    kSame,  // the device that it was
+    kOther,  // a device that was made or renamed since
+    kGone,  // none
     kUnknown,  // the kernel did not say
   };
 

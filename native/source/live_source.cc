@@ -107,8 +107,7 @@ Status LiveSource::Activate(int precision) {
     return Status::Error(Code::kKernel, std::string("cannot set the direction: ") + pcap_geterr(handle.get()));
   }
   if (pcap_setfilter(handle.get(), program.get()) != 0) {
-    return Status::Error(Code::kBadFilter,
-                         "filter \"" + options.filter + "\": " + pcap_geterr(handle.get()));
+    return Status::Error(Code::kBadFilter, "filter \"" + options.filter + "\": " + pcap_geterr(handle.get()));
   }
   if (pcap_setnonblock(handle.get(), 1, error) != 0) {
     return Status::Error(Code::kKernel, std::string("cannot set non-blocking mode: ") + error);
@@ -285,8 +284,8 @@ void LiveSource::OnPcapPacket(u_char* user, const pcap_pkthdr* header, const u_c
   LiveSource* const self = delivery.source;
   ++delivery.count;
   // With nanosecond precision tv_usec holds nanoseconds.
-  const Packet packet = {header->ts.tv_sec, header->ts.tv_usec, header->caplen,
-                         header->len,       data,               self->Outbound(*header, data)};
+  const Packet packet =
+      {header->ts.tv_sec, header->ts.tv_usec, header->caplen, header->len, data, self->Outbound(*header, data)};
   if (self->settled_ || !self->FromBeforeOpen(packet)) delivery.sink->OnPacket(packet);
 }
 

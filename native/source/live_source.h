@@ -102,12 +102,12 @@ class LiveSource {
   Options options_;
   PcapHandle handle_;
   uint32_t linktype_ = 1;
-  BlockRing blocks_;          // not attached: libpcap reads
+  BlockRing blocks_;  // not attached: libpcap reads
   bool loopback_ = false;
   bool has_frame_headers_ = false;  // V3, and not a cooked device, where libpcap's header stands in between
-  uint32_t frame_offset_ = 0;       // from the kernel's frame header to a packet that libpcap hands out, as last seen
-  uint32_t late_drops_ = 0;         // seen, and to be told of with the next block that is given back
-  bool settled_ = false;            // what was taken before the filter was there is through
+  uint32_t frame_offset_ = 0;  // from the kernel's frame header to a packet that libpcap hands out, as last seen
+  uint32_t late_drops_ = 0;  // seen, and to be told of with the next block that is given back
+  bool settled_ = false;  // what was taken before the filter was there is through
   int64_t opened_ns_ = 0;
   int64_t settled_by_ns_ = 0;  // monotonic
 };

@@ -12,7 +12,7 @@ struct Packet {
   // The fraction as it was stamped, in nanoseconds. Damaged recordings hold fractions of a second and more; they are kept.
   int64_t nsec = 0;
   uint32_t caplen = 0;  // bytes at `data`
-  uint32_t len = 0;     // bytes on the wire; damaged recordings may claim fewer than caplen
+  uint32_t len = 0;  // bytes on the wire; damaged recordings may claim fewer than caplen
   const uint8_t* data = nullptr;
   bool outbound = false;  // sent by the interface itself
 

@@ -62,7 +62,7 @@ class Sampler {
   // Calls of KeepAll that succeeded. Relaxed: it rises with the lock held, under which it is asked; that it falls only allows what was not
   // allowed before.
   std::atomic<int> not_seen_{0};
-  std::array<Logged, 4> log_;            // written with the lock held
+  std::array<Logged, 4> log_;  // written with the lock held
   std::atomic<uint32_t> exchanges_{0};  // released behind what was logged
   std::mutex mutex_;  // for all below
   int socket_ = -1;

@@ -233,8 +233,17 @@ TEST(JsonDoublesReadBackTheSame) {
   std::printf("# seed %u\n", kSeed);
   std::mt19937_64 random(kSeed);
   using Limits = std::numeric_limits<double>;
-  std::vector<double> values = {0.0, -0.0, 1e-7, 1e20, 1e22, 1e300, Limits::max(), Limits::lowest(), Limits::min(),
-                                Limits::denorm_min(), -Limits::denorm_min()};
+  std::vector<double> values = {0.0,
+                                -0.0,
+                                1e-7,
+                                1e20,
+                                1e22,
+                                1e300,
+                                Limits::max(),
+                                Limits::lowest(),
+                                Limits::min(),
+                                Limits::denorm_min(),
+                                -Limits::denorm_min()};
   for (int i = 0; i < 100'000; ++i) values.push_back(std::bit_cast<double>(random()));
   for (const double value : values) {
     if (!std::isfinite(value)) continue;

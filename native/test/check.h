@@ -62,22 +62,22 @@ inline int RunAll() {
 }  // namespace pcap_ring::testing
 
 // NOLINTBEGIN(bugprone-macro-parentheses): a name that is declared.
-#define TEST(name)                                                                   \
-  static void name();                                                                \
-  static const ::pcap_ring::testing::Register register_##name(#name, &name);         \
+#define TEST(name)                                                           \
+  static void name();                                                        \
+  static const ::pcap_ring::testing::Register register_##name(#name, &name); \
   static void name()
 // NOLINTEND(bugprone-macro-parentheses)
 #define CHECK(condition) \
   ((condition) ? (void)0 : ::pcap_ring::testing::Fail(__FILE__, __LINE__, "CHECK(" #condition ")"))
 // Copies: a reference into a temporary would not outlive its line.
-#define CHECK_EQ(actual, expected)                                                                          \
-  do {                                                                                                      \
-    const auto actual_ = (actual);                                                                          \
-    const auto expected_ = (expected);                                                                      \
-    if (!(actual_ == expected_))                                                                            \
-      ::pcap_ring::testing::Fail(__FILE__, __LINE__,                                                        \
-                                 #actual " is " + ::pcap_ring::testing::Show(actual_) + ", not " +          \
-                                     ::pcap_ring::testing::Show(expected_));                                \
+#define CHECK_EQ(actual, expected)                                                                 \
+  do {                                                                                             \
+    const auto actual_ = (actual);                                                                 \
+    const auto expected_ = (expected);                                                             \
+    if (!(actual_ == expected_))                                                                   \
+      ::pcap_ring::testing::Fail(__FILE__, __LINE__,                                               \
+                                 #actual " is " + ::pcap_ring::testing::Show(actual_) + ", not " + \
+                                     ::pcap_ring::testing::Show(expected_));                       \
   } while (0)
 #define TEST_MAIN() \
   int main() { return ::pcap_ring::testing::RunAll(); }

@@ -82,7 +82,8 @@ Wrong Place(const Flood& flood, int64_t call_ns, bool returned, size_t block) {
   Kernel kernel;
   Wrong wrong;
   for (int i = 0; i < kCalls; ++i) {
-    const Kept kept = kernel.Pass(flood, kBegin, call_begin_ns + kernel.Below(call_ns), call_end_ns + 100 * flood.apart_ns * flood.to);
+    const Kept kept = kernel.Pass(flood, kBegin, call_begin_ns + kernel.Below(call_ns),
+                                  call_end_ns + 100 * flood.apart_ns * flood.to);
     const size_t place = PlaceInBlocks({call_begin_ns, returned ? call_end_ns : kNever, ratio}, kept.stamps, block);
     const double late = static_cast<double>(place) - static_cast<double>(kept.before);
     const double whole_taken_for_sampled = flood.to == 1 ? late : -late;

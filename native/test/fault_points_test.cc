@@ -165,7 +165,8 @@ TEST(killed_at_every_call_what_was_written_is_recovered) {
       // What was synced at the freeze is there from then on; what follows comes in pieces that are never the same.
       CHECK(packets >= std::min(most, static_cast<int>(kBefore)));
       most = std::max(most, packets);
-      if (packets >= 0 && ReadText(dir / "incident_x.json").find("\"recovered\":true") != std::string::npos) ++recovered;
+      if (packets >= 0 && ReadText(dir / "incident_x.json").find("\"recovered\":true") != std::string::npos)
+        ++recovered;
       if (!killed) CHECK_EQ(packets, static_cast<int>(AllPackets().size()));
       // Once more changes nothing.
       CHECK_EQ(Recover(dir.path()), 0u);
@@ -315,7 +316,8 @@ TEST(an_error_at_every_call_costs_what_it_must) {
     int number;
     const char* code;
   };
-  for (const Error& error : {Error{EIO, "ERR_PCAP_WRITE"}, Error{ENOSPC, "ERR_PCAP_NO_SPACE"}, Error{EDQUOT, "ERR_PCAP_NO_SPACE"}}) {
+  for (const Error& error :
+       {Error{EIO, "ERR_PCAP_WRITE"}, Error{ENOSPC, "ERR_PCAP_NO_SPACE"}, Error{EDQUOT, "ERR_PCAP_NO_SPACE"}}) {
     for (const bool lasting : {false, true}) {
       bool reached = true;
       int at = 1;
@@ -323,7 +325,8 @@ TEST(an_error_at_every_call_costs_what_it_must) {
         const TempDir dir;
         const size_t files = OpenFiles();
         const HostEvent event = Record(dir.path(), "x", [&] {
-          testing::SetFault({.directory = dir.path(), .at = at, .until = lasting ? INT32_MAX : at, .error = error.number});
+          testing::SetFault(
+              {.directory = dir.path(), .at = at, .until = lasting ? INT32_MAX : at, .error = error.number});
         });
         const int calls = testing::EndFault();
         reached = calls >= at;
@@ -354,7 +357,8 @@ TEST(an_error_at_every_call_costs_what_it_must) {
 }
 
 TEST(an_error_at_every_call_of_statistics_only_costs_what_it_must) {
-  for (const auto& [error, code] : {std::pair(EIO, Code::kWrite), std::pair(ENOSPC, Code::kNoSpace), std::pair(EMFILE, Code::kWrite)}) {
+  for (const auto& [error, code] :
+       {std::pair(EIO, Code::kWrite), std::pair(ENOSPC, Code::kNoSpace), std::pair(EMFILE, Code::kWrite)}) {
     for (const bool lasting : {false, true}) {
       bool reached = true;
       int at = 1;
@@ -393,7 +397,8 @@ TEST(a_recovery_that_meets_an_error_leaves_what_is_there) {
       CHECK(!left.empty());
       if (named) {
         // As if its report had found no room.
-        CHECK_EQ(truncate(part.c_str(), static_cast<off_t>(testing::ParsePcap(testing::ReadBytes(part)).whole_bytes)), 0);
+        CHECK_EQ(truncate(part.c_str(), static_cast<off_t>(testing::ParsePcap(testing::ReadBytes(part)).whole_bytes)),
+                 0);
         CHECK_EQ(rename(part.c_str(), (dir / "incident_x.pcap").c_str()), 0);
       }
       testing::SetFault({.directory = dir.path(), .at = at, .until = INT32_MAX, .error = error});

@@ -8,9 +8,9 @@ namespace pcap_ring::testing {
 
 struct Fault {
   std::string directory;  // whose files' calls count
-  int at = 0;             // the call that it comes at, from 1 on
-  int until = 0;          // and the last one, where it is an error
-  int error = 0;          // 0: the process is killed, half way through where that can be
+  int at = 0;  // the call that it comes at, from 1 on
+  int until = 0;  // and the last one, where it is an error
+  int error = 0;  // 0: the process is killed, half way through where that can be
 };
 
 // For the calls from now on, which are counted from 1 on.

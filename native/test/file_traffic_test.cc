@@ -60,8 +60,8 @@ void Flood(FileTraffic* traffic, uint32_t packets, uint32_t seed) {
       std::memcpy(frame.data() + at, &word, 4);
     }
     frame[20] = random() % 2 == 0 ? 6 : 17;
-    traffic->Add(Section::kAttack, PacketOf(frame, static_cast<int64_t>(random()) * kNsPerSec,
-                                              static_cast<uint32_t>(random() % 2000)));
+    traffic->Add(Section::kAttack,
+                 PacketOf(frame, static_cast<int64_t>(random()) * kNsPerSec, static_cast<uint32_t>(random() % 2000)));
   }
 }
 
@@ -99,8 +99,8 @@ TEST(sizes_by_original_length) {
   FileTraffic traffic(1, Precision::kMicro, kT);
   const Frame frame = Ipv6Frame(17);
   std::map<size_t, uint64_t> expected;
-  const std::pair<uint32_t, size_t> lengths[] = {{0, 0},    {64, 0},   {65, 1},   {127, 1},  {128, 2}, {255, 2},
-                                                 {256, 3},  {511, 3},  {512, 4},  {1023, 4}, {1024, 5}, {1518, 5},
+  const std::pair<uint32_t, size_t> lengths[] = {{0, 0},    {64, 0},   {65, 1},   {127, 1},       {128, 2},  {255, 2},
+                                                 {256, 3},  {511, 3},  {512, 4},  {1023, 4},      {1024, 5}, {1518, 5},
                                                  {1519, 6}, {9018, 6}, {9019, 7}, {UINT32_MAX, 7}};
   for (const auto& [len, bucket] : lengths) {
     traffic.Add(Section::kAttack, PacketOf(frame, kT, len));

@@ -45,8 +45,9 @@ uint64_t Make(const TempDir& dir, const std::string& id, int64_t seconds_ago, co
   const bool capture = made.mode == Mode::kCapture;
   outcome.bytes = capture ? kCaptureBytes : 0;
   if (capture) outcome.sha256 = std::string(64, 'a');
-  const std::string report = ReportJson(ReportHead(spec, facts, kNow), spec, facts.precision, made.mode, kNow, {}, Tally(), {}, outcome) +
-                             "\n";
+  const std::string report =
+      ReportJson(ReportHead(spec, facts, kNow), spec, facts.precision, made.mode, kNow, {}, Tally(), {}, outcome) +
+      "\n";
   const std::string path = dir / ("incident_" + id + ".json");
   WriteText(path, report);
   if (capture) WriteText(spec.path, std::string(kCaptureBytes, 'x'));
@@ -68,7 +69,11 @@ Names Sweep(const TempDir& dir, const KeepLimits& limits, int* failures = nullpt
                        CHECK(!FileExists(path));
                        removed.push_back(path.substr(dir.path().size() + 1));
                      },
-                 .failed = [&](const Status&) { CHECK(failures != nullptr); if (failures != nullptr) ++*failures; }});
+                 .failed =
+                     [&](const Status&) {
+                       CHECK(failures != nullptr);
+                       if (failures != nullptr) ++*failures;
+                     }});
   do {
     keeper.Sweep(kNow, kGoOn);
   } while (keeper.due_ns() <= MonotonicNs());
@@ -122,7 +127,8 @@ TEST(what_no_report_of_ours_names_stays) {
   Make(dir, "g", 30);
   WriteText(dir / "incident_g.json", testing::ReadText(dir / "incident_g.json").substr(0, 200));  // cut off
   // What the host gave us is not taken for our own words.
-  Make(dir, "h", 30, {.mode = Mode::kStatistics, .attack = "{\"x\":1,\"file\":\"/incident_b.pcap\",\"bytes\":15,\"sha256\":\"\"}"});
+  Make(dir, "h", 30,
+       {.mode = Mode::kStatistics, .attack = "{\"x\":1,\"file\":\"/incident_b.pcap\",\"bytes\":15,\"sha256\":\"\"}"});
   CHECK_EQ(symlink("incident_b.pcap", (dir / "incident_i.json").c_str()), 0);
   CHECK_EQ(mkfifo((dir / "incident_j.json").c_str(), 0600), 0);
   const size_t before = NamesIn(dir.path()).size();

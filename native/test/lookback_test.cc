@@ -85,7 +85,8 @@ class Bench {
     if (setup_.block > 0 && number % setup_.block == 0) {
       pipeline_.EndBlock();
       for (; blocks_.size() > pipeline_.held_blocks(); blocks_.pop_front()) {
-        for (Bytes& data : blocks_.front()) std::fill(data.begin(), data.end(), uint8_t{0xee});  // it is the kernel's again
+        for (Bytes& data : blocks_.front())
+          std::fill(data.begin(), data.end(), uint8_t{0xee});  // it is the kernel's again
       }
       blocks_.emplace_back();
       pipeline_.BeginBlock();
@@ -210,8 +211,8 @@ class Bench {
     CHECK(std::is_sorted(out.order.begin(), out.order.end()));
     const std::vector<uint64_t> all = out.All();
     CHECK(std::is_sorted(all.begin(), all.end()) && std::adjacent_find(all.begin(), all.end()) == all.end());
-    CHECK_EQ(out.before->total(), out.Of(Section::kHistory).size() + out.Of(Section::kPreBuffer).size() +
-                                      out.Of(Section::kOnset).size());
+    CHECK_EQ(out.before->total(),
+             out.Of(Section::kHistory).size() + out.Of(Section::kPreBuffer).size() + out.Of(Section::kOnset).size());
     CHECK(out.Of(Section::kHistory).size() <= 128);
     CHECK(out.Of(Section::kHistory).size() + out.Of(Section::kPreBuffer).size() <= setup_.ring_packets);
     CHECK(out.Of(Section::kOnset).size() <= setup_.ring_packets);
@@ -533,7 +534,8 @@ TEST(a_ramp_opens_with_a_thin_history_and_its_losses) {
       CHECK(bench.times[history[0]] <= began_ns - 6 * kNsPerSec);
       for (size_t i = 1; i < calm; ++i) {
         const int64_t step_ns = bench.times[history[i]] - bench.times[history[i - 1]];
-        CHECK(step_ns >= kLookbackNs / static_cast<int64_t>(most) / 2 && step_ns <= kLookbackNs / static_cast<int64_t>(most) * 2);
+        CHECK(step_ns >= kLookbackNs / static_cast<int64_t>(most) / 2 &&
+              step_ns <= kLookbackNs / static_cast<int64_t>(most) * 2);
       }
       CHECK(out.before->SamplingOf(Section::kHistory).max > 0);
     }
@@ -692,7 +694,8 @@ std::vector<uint64_t> Anything(uint32_t seed, uint32_t block = 0) {
   uint32_t handle = 0;
   std::vector<uint32_t> open;
   for (int i = 0; i < 60; ++i) {
-    const uint32_t size = random() % 6 == 0 ? std::min<uint32_t>(setup.largest, random() % 70'000) : 14 + random() % 1'500;
+    const uint32_t size = random() % 6 == 0 ? std::min<uint32_t>(setup.largest, random() % 70'000)
+                                            : 14 + random() % 1'500;
     const double pps = random() % 2 == 0 ? 1'000 : 1'000.0 * std::pow(80, static_cast<double>(random() % 100) / 100);
     bench.Run(pps, static_cast<int64_t>(random() % (random() % 4 == 0 ? 600 : 80)) * kNsPerMs, size);
     if (random() % 3 == 0) bench.LoseHere(1 + random() % 1'000);

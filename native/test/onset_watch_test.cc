@@ -63,7 +63,8 @@ class Feed {
 
  private:
   void Events(int64_t time_ns, const OnsetWatch::Counts& before) {
-    for (Event event = watch.EndSlots(time_ns, before); event != Event::kNone; event = watch.EndSlots(time_ns, before)) {
+    for (Event event = watch.EndSlots(time_ns, before); event != Event::kNone;
+         event = watch.EndSlots(time_ns, before)) {
       if (event == Event::kConfirmed) confirmed.push_back(time_ns);
       if (event == Event::kOver) over.push_back(time_ns);
       if (event == Event::kDropped) ++dropped;
@@ -88,8 +89,7 @@ TEST(a_step_is_suspected_at_once_and_confirmed_in_its_time) {
         CHECK_EQ(feed.confirmed.size(), 1u);
         if (feed.confirmed.empty()) continue;
         CHECK(!feed.suspected.empty());
-        const double packets_until_suspected =
-            static_cast<double>(feed.suspected.back() - began_ns) * flood / 1e9;
+        const double packets_until_suspected = static_cast<double>(feed.suspected.back() - began_ns) * flood / 1e9;
         CHECK(packets_until_suspected > 0 && packets_until_suspected < 200);
         const int64_t took_ns = feed.confirmed[0] - began_ns;
         CHECK(took_ns >= 6 * OnsetWatch::kSlotNs && took_ns <= 9 * OnsetWatch::kSlotNs);
@@ -111,7 +111,8 @@ TEST(a_step_in_bytes_alone_is_confirmed_as_one) {
 }
 
 TEST(a_rise_of_less_than_the_factor_or_the_minimum_is_none) {
-  for (const auto& [calm, risen] : {std::pair{1'000.0, 7'000.0}, std::pair{20.0, 900.0}, std::pair{20'000.0, 140'000.0}}) {
+  for (const auto& [calm, risen] :
+       {std::pair{1'000.0, 7'000.0}, std::pair{20.0, 900.0}, std::pair{20'000.0, 140'000.0}}) {
     Feed feed;
     feed.Run(calm, 3 * kNsPerSec, 100);
     feed.Run(risen, 5 * kNsPerSec, 100);
@@ -289,7 +290,8 @@ TEST(a_clock_that_is_set_is_no_onset_and_hides_none) {
 constexpr int64_t kLastNs = (int64_t{1} << 32) * kNsPerSec;
 
 TEST(one_damaged_timestamp_changes_nothing) {
-  for (const int64_t damaged_ns : {int64_t{0}, kLastNs - 1, kBase - 86'400 * kNsPerSec, kBase + 9 * 365 * 86'400 * kNsPerSec}) {
+  for (const int64_t damaged_ns :
+       {int64_t{0}, kLastNs - 1, kBase - 86'400 * kNsPerSec, kBase + 9 * 365 * 86'400 * kNsPerSec}) {
     for (const double flood_at : {-1.0, 0.03, 0.2}) {
       Feed feed;
       feed.Run(2'000, 3 * kNsPerSec);
@@ -343,7 +345,8 @@ TEST(any_times_and_lengths_do_no_harm) {
       for (int i = 0; i < 200'000; ++i) {
         const uint64_t what = random() % 1'000;
         if (what == 0) time_ns = 0;
-        if (what == 1) time_ns = kLastNs - 1 + static_cast<int64_t>(random() % (uint64_t{1} << 32));  // a damaged fraction
+        if (what == 1)
+          time_ns = kLastNs - 1 + static_cast<int64_t>(random() % (uint64_t{1} << 32));  // a damaged fraction
         if (what == 2) time_ns = static_cast<int64_t>(random() % static_cast<uint64_t>(kLastNs));
         if (what == 3) time_ns = kBase;
         if (what == 4) feed.AdvanceTo(time_ns + static_cast<int64_t>(random() % (uint64_t{1} << 40)));
@@ -353,7 +356,8 @@ TEST(any_times_and_lengths_do_no_harm) {
         if (what == 8) feed.watch.WakeAt(random() % 2 == 0 ? kNever : INT64_MIN);
         time_ns += static_cast<int64_t>(random() % (uint64_t{1} << (random() % 28)));
         feed.Packet(time_ns, static_cast<uint32_t>(random() >> (32 + random() % 32)));
-        CHECK(!feed.watch.rising() || (std::isfinite(feed.watch.baseline().packets) && feed.watch.baseline().packets >= 0));
+        CHECK(!feed.watch.rising() ||
+              (std::isfinite(feed.watch.baseline().packets) && feed.watch.baseline().packets >= 0));
         if (time_ns > kLastNs) time_ns = kBase;
       }
       CHECK(std::isfinite(feed.watch.baseline().bytes) && std::isfinite(feed.watch.threshold().packets));

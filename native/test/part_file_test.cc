@@ -263,8 +263,8 @@ TEST(a_full_disk_leaves_whole_records_and_true_reports) {
   const Bytes recording = testing::EncodePcap(packets);
   int finished = 0;
   int reported_later = 0;
-  for (const rlim_t bytes : {1, 24, 500, 1000, 1500, 2500, 4000, 20'000, 65'536, 66'000, 70'000, 131'073, 200'000,
-                             300'001, 500'000}) {
+  for (const rlim_t bytes :
+       {1, 24, 500, 1000, 1500, 2500, 4000, 20'000, 65'536, 66'000, 70'000, 131'073, 200'000, 300'001, 500'000}) {
     const TempDir dir;
     Replay replay(Replay::Config(dir.path(), recording));
     replay.Start();

@@ -202,8 +202,8 @@ class TemporaryDirectory {
 };
 
 void Write(const std::string& path, const Bytes& bytes) {
-  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()),
-                                              static_cast<std::streamsize>(bytes.size()));
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
 }
 
 void CheckSame(const Result& a, const Result& b) {
@@ -299,8 +299,8 @@ TEST(knows_which_versions_swapped_the_lengths) {
   struct Version {
     uint32_t major, minor, first, second;
   };
-  for (const Version v : {Version{2, 4, 4, 60}, {2, 3, 4, 60}, {2, 3, 60, 4}, {2, 2, 60, 4}, {2, 0, 60, 4},
-                          {543, 0, 60, 4}}) {
+  for (const Version v :
+       {Version{2, 4, 4, 60}, {2, 3, 4, 60}, {2, 3, 60, 4}, {2, 2, 60, 4}, {2, 0, 60, 4}, {543, 0, 60, 4}}) {
     Encoder file = Pcap({.major = v.major, .minor = v.minor});
     AddRecord(&file, 1, 2, v.first, v.second, Payload(4));
     const Result result = FromBytes(file.bytes());
@@ -320,8 +320,8 @@ TEST(keeps_fcs_bits_of_the_link_type_and_refuses_reserved_ones) {
   CHECK_EQ(FromBytes(Pcap({.snaplen = 0x7fffffff}).bytes()).snaplen, RecordingReader::kMaxCaplen);
   for (uint32_t bit = 16; bit < 26; ++bit) {
     const uint32_t linktype = 1u << bit;
-    CheckBadHead(Pcap({.linktype = linktype}).bytes(), "file header at byte 0: link type field " +
-                                                           std::to_string(linktype) + " has reserved bits set");
+    CheckBadHead(Pcap({.linktype = linktype}).bytes(),
+                 "file header at byte 0: link type field " + std::to_string(linktype) + " has reserved bits set");
   }
 }
 
@@ -483,8 +483,9 @@ TEST(simple_packets_have_no_time_and_take_the_snaplen) {
   AddSimple(&file, 5, Payload(5));
   AddSimple(&file, 7, {});
   const Result result = FromBytes(file.bytes());
-  CheckDamaged(result, 4, "block 7 at byte " + std::to_string(file.bytes().size() - 16) +
-                              ": captured length 6 is more than the 0 bytes that the block has for it");
+  CheckDamaged(result, 4,
+               "block 7 at byte " + std::to_string(file.bytes().size() - 16) +
+                   ": captured length 6 is more than the 0 bytes that the block has for it");
   CheckTime(result.packets.at(0), 0, 0);
   CHECK(result.packets[0].data == Payload(6));
   CHECK_EQ(result.packets[0].len, 100u);
@@ -544,8 +545,7 @@ TEST(names_the_byte_of_a_damaged_record) {
   AddRecord(&file, 1, 2, 4, 4, Payload(4));
   Encoder too_long = file;
   AddRecord(&too_long, 1, 2, 1'409'179'648, 60, Payload(60));
-  CheckDamaged(FromBytes(too_long.bytes()), 1,
-               "record 2 at byte 44: captured length 1409179648 is more than 262144");
+  CheckDamaged(FromBytes(too_long.bytes()), 1, "record 2 at byte 44: captured length 1409179648 is more than 262144");
   Encoder cut = file;
   AddRecord(&cut, 1, 2, 60, 60, Payload(59));
   CheckDamaged(FromBytes(cut.bytes()), 1, "record 2 at byte 44: cut in the packet data: 59 of 60 bytes");

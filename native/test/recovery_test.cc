@@ -58,8 +58,8 @@ RingFacts Facts(const TempDir& dir) {
   return facts;
 }
 
-std::string DraftText(const TempDir& dir, const std::string& id, uint64_t history,
-                      TapKind kind = TapKind::kIncident, Mode mode = Mode::kCapture) {
+std::string DraftText(const TempDir& dir, const std::string& id, uint64_t history, TapKind kind = TapKind::kIncident,
+                      Mode mode = Mode::kCapture) {
   const TapSpec tap = testing::MakeTap(1, kind);
   RecordingSpec spec = testing::MakeRecording(tap, dir.path(), id);
   spec.reason = "\"because\"";
@@ -335,7 +335,8 @@ TEST(what_is_not_ours_is_left_alone) {
 
 TEST(a_head_that_no_reader_takes_is_none_of_ours) {
   const Bytes whole = EncodePcap(SmallPackets(2));
-  for (const size_t at : {size_t{4}, size_t{6}, size_t{8}, size_t{12}, size_t{22}}) {  // versions, zone, figures, reserved bits
+  for (const size_t at :
+       {size_t{4}, size_t{6}, size_t{8}, size_t{12}, size_t{22}}) {  // versions, zone, figures, reserved bits
     const TempDir dir;
     Bytes other = whole;
     other[at] = 0x30;
@@ -432,8 +433,8 @@ TEST(a_file_with_both_names_loses_the_first) {
   WriteText(dir / "incident_a.pcap", capture);
   WriteText(dir / "incident_a.json", "{\"sha256\":\"" + Sha256Of(capture) + "\"}");
   WriteText(dir / "incident_a.json.part", DraftText(dir, "a", 2));
-  for (const auto& [final_name, part] : {std::pair("incident_a.pcap", "incident_a.pcap.part"),
-                                         std::pair("incident_a.json", "incident_a.json.new")}) {
+  for (const auto& [final_name, part] :
+       {std::pair("incident_a.pcap", "incident_a.pcap.part"), std::pair("incident_a.json", "incident_a.json.new")}) {
     CHECK_EQ(link((dir / final_name).c_str(), (dir / part).c_str()), 0);
   }
   CHECK_EQ(Recover(dir), 0u);
@@ -569,7 +570,8 @@ TEST(where_the_host_delivers_what_is_recovered_is_marked) {
   WriteText(dir / "incident_named.json.part", DraftText(dir, "named", 0));
   WriteText(dir / "incident_named.pcap", capture);
   CHECK_EQ(Recover(dir, true), 1u);  // of the name that is taken
-  CHECK(FileExists(dir / "incident_a.pcap") && FileExists(dir / "incident_b.pcap") && FileExists(dir / "incident_named.json"));
+  CHECK(FileExists(dir / "incident_a.pcap") && FileExists(dir / "incident_b.pcap") &&
+        FileExists(dir / "incident_named.json"));
   CHECK_EQ(ReadText(dir / "incident_a.undelivered"), "");
   CHECK_EQ(testing::ModeOf(dir / "incident_a.undelivered"), 0600);
   CHECK_EQ(ReadText(dir / "incident_b.undelivered"), "a process");

@@ -11,8 +11,7 @@ constexpr int64_t kT = 1'700'000'000 * kNsPerSec;  // 2023-11-14T22:13:20Z
 std::string Coverage(int packets, const TapSummary& summary) {
   Tally tally;
   for (int i = 1; i <= packets; ++i) tally.Add(Section::kAttack, kT + i * kNsPerSec, 100);
-  const std::string json =
-      ReportJson("", {}, Precision::kMicro, Mode::kCapture, kT, {}, tally, summary, FileOutcome());
+  const std::string json = ReportJson("", {}, Precision::kMicro, Mode::kCapture, kT, {}, tally, summary, FileOutcome());
   const size_t begin = json.find("\"complete\":");
   const size_t end = json.find(",\"clock\":", begin);
   CHECK(begin != std::string::npos && end != std::string::npos);

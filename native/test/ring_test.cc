@@ -21,8 +21,12 @@ using testing::TestPacket;
 const auto kIgnore = [](Slab*) {};
 
 Packet ToPacket(const TestPacket& from) {
-  return {from.time_ns / kNsPerSec, from.time_ns % kNsPerSec, static_cast<uint32_t>(from.data.size()), from.len,
-          from.data.data(), false};
+  return {from.time_ns / kNsPerSec,
+          from.time_ns % kNsPerSec,
+          static_cast<uint32_t>(from.data.size()),
+          from.len,
+          from.data.data(),
+          false};
 }
 
 TestPacket MakePacket(uint64_t number, uint32_t size) {
@@ -107,9 +111,9 @@ void CompareWithModel(const Limits& limits, uint32_t seed, int pushes) {
 
 TEST(keeps_the_newest_packets_byte_for_byte) {
   const Limits all[] = {
-      {1, 64 + 65536, 64},       {500, 64 + 65536, 64},           {1'000'000, 64 + 65536, 64},
-      {2, 262144 + 65536, 262144}, {500, 262144 + 65536, 262144}, {500, 2 * 1024 * 1024, 2048},
-      {500, 2 * 1024 * 1024, 65535}, {37, 1 << 20, 16384},        {3, 1514 + 65536, 1514},
+      {1, 64 + 65536, 64},           {500, 64 + 65536, 64},         {1'000'000, 64 + 65536, 64},
+      {2, 262144 + 65536, 262144},   {500, 262144 + 65536, 262144}, {500, 2 * 1024 * 1024, 2048},
+      {500, 2 * 1024 * 1024, 65535}, {37, 1 << 20, 16384},          {3, 1514 + 65536, 1514},
   };
   for (const Limits& limits : all) {
     for (const uint32_t seed : {1u, 20261122u}) CompareWithModel(limits, seed, 1500);
@@ -310,9 +314,9 @@ struct HoldLimits {
   size_t packets;
   size_t bytes;
   uint32_t largest;  // that can come
-  uint32_t usual;    // most are no larger
-  bool recording;    // with readers, who hold slabs
-  bool exact;        // slabs are never short, so the ring's packets are known to the last one
+  uint32_t usual;  // most are no larger
+  bool recording;  // with readers, who hold slabs
+  bool exact;  // slabs are never short, so the ring's packets are known to the last one
   int pushes;
 };
 
@@ -387,7 +391,8 @@ class HoldModel {
       holding_ = growing_ = false;
     }
     first_ = ring_.oldest_number();
-    Expect(ring_.bytes_in_all() <= max_bytes_ || (ring_.packets() == 1 && !ring_.holding()), "the bound in bytes at once");
+    Expect(ring_.bytes_in_all() <= max_bytes_ || (ring_.packets() == 1 && !ring_.holding()),
+           "the bound in bytes at once");
   }
 
   void Push() {
@@ -404,7 +409,8 @@ class HoldModel {
     if (was_holding && !ring_.holding()) {  // it had no room beside that
       ++given_up_;
       holding_ = growing_ = false;
-      Expect(size + limits_.largest > max_bytes_ / 8, "only a packet that is large in such a ring takes the held one's place");
+      Expect(size + limits_.largest > max_bytes_ / 8,
+             "only a packet that is large in such a ring takes the held one's place");
       first_ = ring_.oldest_number();
     }
     if (holding_ && growing_ && ring_.held_end() != ring_.pushed()) {
@@ -443,7 +449,8 @@ class HoldModel {
   // Bytes of the log that packets `first` up to before `end` take.
   uint64_t InLog(uint64_t first, uint64_t end) const {
     uint64_t size = 0;
-    for (; first < end; ++first) size += PadToEight(static_cast<uint32_t>(sizeof(RecordHeader) + packets_[first].data.size()));
+    for (; first < end; ++first)
+      size += PadToEight(static_cast<uint32_t>(sizeof(RecordHeader) + packets_[first].data.size()));
     return size;
   }
 
@@ -463,7 +470,8 @@ class HoldModel {
     Expect(held_first_ == first_ || Bytes(first_, end) > most, "all of it, if that is no more");
     // The newest slabs may hold nothing but the rest of one record.
     const uint64_t in_log = InLog(held_first_, end);
-    Expect(held_first_ == first_ || in_log <= most + most / 32 + limits_.largest + 4 * Slab::kSize, "no more than asked for");
+    Expect(held_first_ == first_ || in_log <= most + most / 32 + limits_.largest + 4 * Slab::kSize,
+           "no more than asked for");
     Expect(held_first_ == first_ || in_log + limits_.largest + 3 * Slab::kSize > most, "no less than asked for");
     Expect(ring_.first_of_row() == ring_.oldest_number(), "all in the ring");
     ++holds_;
@@ -597,13 +605,20 @@ class HoldModel {
 TEST(what_is_held_stays_byte_for_byte_and_the_ring_is_what_it_would_have_been) {
   constexpr size_t kLarge = 2 * 1024 * 1024;
   const HoldLimits all[] = {
-      {500, kLarge, 2048, 1514, false, true, 20'000},    {500, kLarge, 2048, 1514, true, true, 20'000},
-      {100, kLarge, 65535, 3000, true, true, 10'000},    {1, kLarge, 2048, 1514, true, true, 5'000},
-      {2, kLarge, 65535, 20'000, false, true, 5'000},    {3, kLarge, 65535, 20'000, true, true, 5'000},
-      {2000, kLarge, 2048, 200, true, true, 20'000},     {500, 262144 + 65536, 262144, 3000, true, false, 8'000},
-      {500, 262144 + 65536, 262144, 3000, false, false, 8'000}, {500, 65535 + 65536, 65535, 1514, false, false, 8'000},
-      {500, 64 + 65536, 64, 64, false, false, 20'000},   {100'000, 64 + 65536, 64, 20, false, false, 20'000},
-      {500, 64 + 65536, 1514, 1514, true, false, 10'000}, {100'000, 16 + 65536, 16, 16, false, false, 40'000},
+      {500, kLarge, 2048, 1514, false, true, 20'000},
+      {500, kLarge, 2048, 1514, true, true, 20'000},
+      {100, kLarge, 65535, 3000, true, true, 10'000},
+      {1, kLarge, 2048, 1514, true, true, 5'000},
+      {2, kLarge, 65535, 20'000, false, true, 5'000},
+      {3, kLarge, 65535, 20'000, true, true, 5'000},
+      {2000, kLarge, 2048, 200, true, true, 20'000},
+      {500, 262144 + 65536, 262144, 3000, true, false, 8'000},
+      {500, 262144 + 65536, 262144, 3000, false, false, 8'000},
+      {500, 65535 + 65536, 65535, 1514, false, false, 8'000},
+      {500, 64 + 65536, 64, 64, false, false, 20'000},
+      {100'000, 64 + 65536, 64, 20, false, false, 20'000},
+      {500, 64 + 65536, 1514, 1514, true, false, 10'000},
+      {100'000, 16 + 65536, 16, 16, false, false, 40'000},
       {100'000, kLarge, 262144, 40'000, false, false, 3'000},
   };
   for (const HoldLimits& limits : all) {

@@ -30,7 +30,8 @@ class Thread {
       if (due) handed_over_ns_ = now_.time_ns;
       std::normal_distribution<double> noise(1, 0.15);
       const double hiccup = std::bernoulli_distribution(0.005)(random_) ? 3e6 : 0;  // one in four seconds
-      const double cost = (kFixedShare * kStepNs + static_cast<double>(whole) * packet_ns) * std::max(0.3, noise(random_));
+      const double cost = (kFixedShare * kStepNs + static_cast<double>(whole) * packet_ns) *
+                          std::max(0.3, noise(random_));
       now_.time_ns += static_cast<int64_t>(kStepNs);
       now_.cpu_ns += static_cast<int64_t>(cost + hiccup);
       work_ns_ += cost;

@@ -73,7 +73,8 @@ class Bench {
         RecordWalker walker(message.span.begin);
         for (uint64_t i = 0; i < message.span.packets; ++i) {
           const RecordHeader header = walker.Header(unpin);
-          walker.Bytes(header, [](const uint8_t*, uint32_t) {}, unpin);
+          walker.Bytes(
+              header, [](const uint8_t*, uint32_t) {}, unpin);
           const auto found = std::lower_bound(times.begin(), times.end(), header.time_ns());
           numbers[static_cast<size_t>(message.section)].push_back(static_cast<size_t>(found - times.begin()));
         }
@@ -153,7 +154,8 @@ TEST(a_section_says_how_it_was_sampled_and_its_gaps_how_much_is_missing) {
   CHECK_EQ(bench.before->SamplingOf(Section::kPreBuffer).max, 64u);
   CHECK_EQ(bench.Of(Section::kAttack).size(), 1'000u);
   const std::vector<size_t>& attack = bench.Of(Section::kAttack);
-  const uint64_t missing = bench.passed_at[attack.back()] - bench.passed_at[ring.front()] + 1 - ring.size() - attack.size();
+  const uint64_t missing = bench.passed_at[attack.back()] - bench.passed_at[ring.front()] + 1 - ring.size() -
+                           attack.size();
   CHECK(Near(bench.Missing(GapReason::kSampling, false), missing, 0.15));
   CHECK_EQ(bench.Missing(GapReason::kRing, true), 0u);
   // In order, each between two packets of the file; the last ends with the first packet of the attack.
@@ -204,7 +206,9 @@ TEST(a_gap_reaches_over_the_calls_that_began_and_ended_it) {
     const int64_t freeze_ns = bench.now_ns;
     bench.Run(100'000, kNsPerMs);
     bench.Resolve();
-    const auto first_from = [&](int64_t time_ns) { return std::lower_bound(bench.times.begin(), bench.times.end(), time_ns); };
+    const auto first_from = [&](int64_t time_ns) {
+      return std::lower_bound(bench.times.begin(), bench.times.end(), time_ns);
+    };
     CHECK_EQ(bench.summary->gaps.size(), 1u);
     if (bench.summary->gaps.empty()) return;
     const Gap& gap = bench.summary->gaps.front();
@@ -232,11 +236,13 @@ TEST(a_row_of_which_nothing_was_kept_is_told_of) {
     bench.Resolve();
     CHECK_EQ(bench.Missing(GapReason::kSampling, false), 63u);
     CHECK_EQ(bench.Missing(GapReason::kSampling, true), 0u);
-    for (const Gap& gap : bench.summary->gaps) CHECK(gap.from_ns <= from_ns + kNsPerMs || gap.reason != GapReason::kSampling);
+    for (const Gap& gap : bench.summary->gaps)
+      CHECK(gap.from_ns <= from_ns + kNsPerMs || gap.reason != GapReason::kSampling);
     if (where == Where::kInTheRingsGap) continue;
     const auto next = std::upper_bound(bench.times.begin(), bench.times.end(), from_ns);
     CHECK_EQ(bench.summary->gaps.size(), 1u);
-    if (!bench.summary->gaps.empty()) CHECK(bench.summary->gaps[0].from_ns == from_ns && bench.summary->gaps[0].to_ns == *next);
+    if (!bench.summary->gaps.empty())
+      CHECK(bench.summary->gaps[0].from_ns == from_ns && bench.summary->gaps[0].to_ns == *next);
   }
 }
 

@@ -169,7 +169,8 @@ void CheckSpoofed(const char* name, Key (*key_of)(uint32_t), uint32_t packets, b
   Both both;
   for (uint32_t i = 0; i < packets; ++i) {
     const bool heavy = i % 10 == 0 && (heavy_from_start || i > packets / 2);
-    both.Add(key_of(heavy ? static_cast<uint32_t>(random() % 8) : 1'000 + i), static_cast<uint32_t>(40 + random() % 100));
+    both.Add(key_of(heavy ? static_cast<uint32_t>(random() % 8) : 1'000 + i),
+             static_cast<uint32_t>(40 + random() % 100));
   }
   CHECK(both.counts.estimated());
   CHECK_EQ(both.counts.packets(), packets);

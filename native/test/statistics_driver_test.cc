@@ -47,7 +47,12 @@ TEST(a_clock_that_is_set_back_keeps_nothing_open) {
   config.live.device = "lo";
   TapQueue queue;
   Listener listener;
-  EngineContext context{.config = config, .queue = &queue, .listener = &listener, .mailbox = {}, .bell = {}, .sampler = {}};
+  EngineContext context{.config = config,
+                        .queue = &queue,
+                        .listener = &listener,
+                        .mailbox = {},
+                        .bell = {},
+                        .sampler = {}};
   StatisticsDriver driver(&context);
   CHECK(driver.Open().ok());
   std::thread thread([&] { driver.Run(); });

@@ -88,7 +88,9 @@ class Bench {
   void Resolve() { tap()->RequestResolve(TimeOf(number), true); }
   Tap* tap() { return pipeline_.Find(1); }
   // Packet `before` is the first from behind a loss, as its time tells.
-  void Lose(uint64_t packets, uint64_t before) { pipeline_.loss()->See({.kernel = packets}, {.time_ns = TimeOf(before)}); }
+  void Lose(uint64_t packets, uint64_t before) {
+    pipeline_.loss()->See({.kernel = packets}, {.time_ns = TimeOf(before)});
+  }
   // The same, as the block tells that packet `before` begins.
   void LoseBeforeBlock(uint64_t packets, uint64_t before) {
     pipeline_.loss()->See({.kernel = packets}, {.slot = SlotOf(before)});
@@ -271,9 +273,17 @@ TEST(edges_of_the_packet_limit) {
     size_t pre_buffer, attack, resolved;
   };
   const Edge edges[] = {
-      {1, 0, false, 1, 0, 0},          {1, 100, true, 0, 0, 1},   {5, 5, true, 0, 0, 5},   {20, 3, false, 20, 0, 0},
-      {21, 100, false, 20, 1, 0},      {25, 5, true, 20, 0, 5},   {24, 5, true, 19, 0, 5}, {40, 0, true, 20, 20, 0},
-      {50, kUnlimited, false, 20, 30, 0}, {kUnlimited, kUnlimited, false, 20, 40, 60}, {kUnlimited, 4, true, 20, 40, 4},
+      {1, 0, false, 1, 0, 0},
+      {1, 100, true, 0, 0, 1},
+      {5, 5, true, 0, 0, 5},
+      {20, 3, false, 20, 0, 0},
+      {21, 100, false, 20, 1, 0},
+      {25, 5, true, 20, 0, 5},
+      {24, 5, true, 19, 0, 5},
+      {40, 0, true, 20, 20, 0},
+      {50, kUnlimited, false, 20, 30, 0},
+      {kUnlimited, kUnlimited, false, 20, 40, 60},
+      {kUnlimited, 4, true, 20, 40, 4},
   };
   for (const Edge& edge : edges) {
     Bench bench;

@@ -22,8 +22,8 @@ std::vector<Frame> Frames(bool random_source, bool random_port) {
   std::mt19937 random(1);
   std::vector<Frame> frames(kPackets);
   for (Frame& frame : frames) {
-    constexpr uint8_t kHead[] = {2, 0, 0, 0, 0, 2, 2,  0, 0, 0, 0,  1, 8, 0, 0x45, 0, 0, 50, 0,    0,    0,
-                                 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0x9c, 0x40, 0, 9, 0, 30, 0, 0};
+    constexpr uint8_t kHead[] = {2, 0,  0,  0, 0, 2,  2, 0, 0, 0,  0, 1, 8, 0,    0x45, 0, 0, 50, 0,  0, 0,
+                                 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0x9c, 0x40, 0, 9, 0,  30, 0, 0};
     std::memcpy(frame.data(), kHead, sizeof kHead);
     const uint32_t source = static_cast<uint32_t>(random());
     const uint32_t port = static_cast<uint32_t>(random());

@@ -30,9 +30,7 @@ Bytes Two(size_t value) { return {High(value), Low(value)}; }
 Bytes Ethernet(uint16_t type) { return Bytes{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2} + Two(type); }
 Bytes Tag(uint16_t type) { return Bytes{0x20, 0x07} + Two(type); }
 Bytes Sll(uint16_t type) { return Bytes{0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0} + Two(type); }
-Bytes Sll2(uint16_t type) {
-  return Two(type) + Bytes{0, 0, 0, 0, 0, 2, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0};
-}
+Bytes Sll2(uint16_t type) { return Two(type) + Bytes{0, 0, 0, 0, 0, 2, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0}; }
 
 Bytes Tcp(uint8_t flags) { return {0x80, 0, 0, 80, 1, 2, 3, 4, 5, 6, 7, 8, 0x50, flags, 0x40, 0, 0, 0, 0, 0}; }
 Bytes Udp() { return {0, 53, 0x80, 0, 0, 8, 0, 0}; }
@@ -190,8 +188,14 @@ std::vector<Case> MakeCases() {
   add({"first fragment", 12, Ipv4(6, Tcp(0x02), {.fragment = 0x2000}), kTcp, 10, {kSyn}, 34, 10});
   add({"middle fragment", 12, Ipv4(6, Tcp(0x02), {.fragment = 0x2001}), kTcp, 10, {}, kNeverSeen, 10});
   add({"last fragment", 12, Ipv4(17, Bytes(40, 2), {.fragment = 0x1fff}), kUdp, 10, {}, kNeverSeen, 10});
-  add({"tiny fragment, padded", 12, Ipv4(6, Tcp(0x02), {.fragment = 0x2000, .total_length = 28}), kTcp, 10, {},
-       kNeverSeen, 10});
+  add({"tiny fragment, padded",
+       12,
+       Ipv4(6, Tcp(0x02), {.fragment = 0x2000, .total_length = 28}),
+       kTcp,
+       10,
+       {},
+       kNeverSeen,
+       10});
   add({"options", 12, Ipv4(6, Tcp(0x12), {.words = 15}), kTcp, 10, {kSynack}, 74});
   add({"header length 4", 12, Ipv4(6, Tcp(0x02), {.words = 4}), kTcp, 10});
   add({"header length 0", 12, Ipv4(17, Udp(), {.words = 0}), kUdp, 10});
@@ -213,10 +217,15 @@ std::vector<Case> MakeCases() {
   }
   add({"ah", 12, Ipv6(51, Extension(6, 4, 24) + Tcp(0x02)), kTcp, 42, {kSyn}, 78});
   add({"ah, esp", 12, Ipv6(51, Extension(50, 4, 24) + Tcp(0x02))});
-  add({"chain", 12,
+  add({"chain",
+       12,
        Ipv6(0, Extension(60, 0, 8) + Extension(43, 1, 16) + Extension(44, 2, 24) + FragmentHeader(51, 0x0001) +
                    Extension(60, 1, 12) + Extension(58, 0, 8) + Icmp()),
-       kIcmp, 40 + 8 + 16 + 24 + 8 + 12 + 2, {}, kNeverSeen, 40 + 8 + 16 + 24 + 4});
+       kIcmp,
+       40 + 8 + 16 + 24 + 8 + 12 + 2,
+       {},
+       kNeverSeen,
+       40 + 8 + 16 + 24 + 4});
   Bytes chain;
   for (int i = 0; i < 15; ++i) chain = chain + Extension(60, 0, 8);
   add({"16 extensions", 12, Ipv6(60, chain + Extension(6, 0, 8) + Tcp(0x10)), kTcp, 162, {kAck}, 182});
@@ -227,10 +236,22 @@ std::vector<Case> MakeCases() {
   add({"middle fragment6", 12, Ipv6(44, FragmentHeader(6, 9) + Tcp(0x02)), kTcp, 42, {}, kNeverSeen, 44});
   add({"last fragment6", 12, Ipv6(44, FragmentHeader(17, 0xfff8) + Bytes(20, 6)), kUdp, 42, {}, kNeverSeen, 44});
   // The payload of a later fragment is no header, whatever its header names.
-  add({"later fragment of options", 12, Ipv6(44, FragmentHeader(60, 8) + Extension(6, 0, 8) + Tcp(0x02)), kOther, 0, {},
-       kNeverSeen, 44});
-  add({"fragment in a fragment", 12, Ipv6(44, FragmentHeader(44, 1) + FragmentHeader(17, 1) + Udp()), kUdp, 50, {},
-       kNeverSeen, 44});
+  add({"later fragment of options",
+       12,
+       Ipv6(44, FragmentHeader(60, 8) + Extension(6, 0, 8) + Tcp(0x02)),
+       kOther,
+       0,
+       {},
+       kNeverSeen,
+       44});
+  add({"fragment in a fragment",
+       12,
+       Ipv6(44, FragmentHeader(44, 1) + FragmentHeader(17, 1) + Udp()),
+       kUdp,
+       50,
+       {},
+       kNeverSeen,
+       44});
   const Bytes jumbo = {6, 0, 0xc2, 4, 0, 1, 0x86, 0xa0};
   add({"jumbogram", 12, Ipv6(0, jumbo + Tcp(0x10), 0), kTcp, 42, {kAck}, 62});
   add({"big tcp without option", 12, Ipv6(6, Tcp(0x10), 0), kTcp, 7, {kAck}, 54});
@@ -267,8 +288,8 @@ std::string Describe(const Endpoints& ends, const Packet& packet) {
 
 // On the heap and exactly as large as captured, so that the sanitizer sees every byte too far. `shift` misaligns. What
 // was found of the ends must lie in there, and change nothing about the figures.
-TrafficCounters CountOne(int dlt, const uint8_t* bytes, size_t size, uint32_t len, size_t shift,
-                         bool outbound = false, std::string* ends_text = nullptr) {
+TrafficCounters CountOne(int dlt, const uint8_t* bytes, size_t size, uint32_t len, size_t shift, bool outbound = false,
+                         std::string* ends_text = nullptr) {
   const std::unique_ptr<uint8_t[]> heap(new uint8_t[size + shift]);
   if (size > 0) std::memcpy(heap.get() + shift, bytes, size);
   Packet packet;

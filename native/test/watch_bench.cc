@@ -98,8 +98,8 @@ class Contender {
 };
 
 std::vector<uint8_t> Frame(size_t size) {
-  std::vector<uint8_t> frame = {2, 0, 0, 0, 0, 2, 2,  0, 0, 0, 0,  1, 8, 0, 0x45, 0, 0, 50, 0,    0,    0,
-                                0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0x9c, 0x40, 0, 9, 0, 30, 0, 0};
+  std::vector<uint8_t> frame = {2, 0,  0,  0, 0, 2,  2, 0, 0, 0,  0, 1, 8, 0,    0x45, 0, 0, 50, 0,  0, 0,
+                                0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0x9c, 0x40, 0, 9, 0,  30, 0, 0};
   frame.resize(size);
   return frame;
 }
@@ -125,8 +125,8 @@ void Compare(const Traffic& traffic, size_t size, FILE* samples) {
   }
   const double mean = sum / kPairs;
   const double deviation = std::sqrt(std::max(0.0, squares - sum * mean) / (kPairs - 1));
-  std::printf("%-8s %4zu bytes  with %6.2f ns  without %6.2f ns  difference %5.2f ± %.2f ns (95 %%)\n", traffic.name, size,
-              sum_with / kPairs, sum_without / kPairs, mean, kStudent * deviation / std::sqrt(kPairs));
+  std::printf("%-8s %4zu bytes  with %6.2f ns  without %6.2f ns  difference %5.2f ± %.2f ns (95 %%)\n", traffic.name,
+              size, sum_with / kPairs, sum_without / kPairs, mean, kStudent * deviation / std::sqrt(kPairs));
   if (with.onsets() > 0) std::printf("# %d onsets\n", with.onsets());
 }
 

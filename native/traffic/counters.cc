@@ -53,11 +53,11 @@ constexpr int kMaxVlanTags = 8;
 constexpr int kMaxExtensions = 16;
 
 constexpr uint64_t TrafficCounters::*kFields[] = {
-    &TrafficCounters::packets,         &TrafficCounters::bytes, &TrafficCounters::inbound_packets,
-    &TrafficCounters::inbound_bytes,   &TrafficCounters::tcp,   &TrafficCounters::udp,
-    &TrafficCounters::icmp,            &TrafficCounters::other, &TrafficCounters::syn,
-    &TrafficCounters::synack,          &TrafficCounters::ack,   &TrafficCounters::rst,
-    &TrafficCounters::fin,             &TrafficCounters::fragments,
+    &TrafficCounters::packets,       &TrafficCounters::bytes,     &TrafficCounters::inbound_packets,
+    &TrafficCounters::inbound_bytes, &TrafficCounters::tcp,       &TrafficCounters::udp,
+    &TrafficCounters::icmp,          &TrafficCounters::other,     &TrafficCounters::syn,
+    &TrafficCounters::synack,        &TrafficCounters::ack,       &TrafficCounters::rst,
+    &TrafficCounters::fin,           &TrafficCounters::fragments,
 };
 static_assert(std::size(kFields) * sizeof(uint64_t) == sizeof(TrafficCounters));
 
@@ -98,9 +98,7 @@ uint16_t FamilyEthertype(uint32_t family) {
   return 0;
 }
 
-uint16_t PppEthertype(uint16_t protocol) {
-  return protocol == 0x0021 ? kTypeIpv4 : protocol == 0x0057 ? kTypeIpv6 : 0;
-}
+uint16_t PppEthertype(uint16_t protocol) { return protocol == 0x0021 ? kTypeIpv4 : protocol == 0x0057 ? kTypeIpv6 : 0; }
 
 // What a walk finds of the two ends: for nobody, or for an Endpoints.
 struct NoEnds {

@@ -54,7 +54,8 @@ void OnsetWatch::Step(int64_t time_ns) {
 
 void OnsetWatch::WakeAt(int64_t time_ns) {
   if (time_ns == kNever) return;
-  look_after_ns_ = std::min(look_after_ns_, time_ns <= slot_start_ns_ ? 0 : static_cast<uint64_t>(time_ns - slot_start_ns_));
+  look_after_ns_ =
+      std::min(look_after_ns_, time_ns <= slot_start_ns_ ? 0 : static_cast<uint64_t>(time_ns - slot_start_ns_));
 }
 
 OnsetWatch::Event OnsetWatch::EndSlots(int64_t time_ns, const Counts& counts) {

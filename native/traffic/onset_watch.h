@@ -22,7 +22,7 @@ namespace pcap_ring {
 class OnsetWatch {
  public:
   static constexpr int64_t kSlotNs = 25 * kNsPerMs;
-  static constexpr int kWindow = 8;      // slots
+  static constexpr int kWindow = 8;  // slots
   static constexpr int kConfirming = 6;  // of them, that are raised
   static constexpr int kConfirmingAtFreeze = 3;
 
@@ -119,7 +119,7 @@ class OnsetWatch {
     int64_t empty_at_ns = kLongAgo;
     int64_t depth_ns = INT64_MAX;
     uint64_t increment = 0;  // ns a packet, or 2^-16 ns a byte
-    bool armed = true;       // has been empty since the last suspicion
+    bool armed = true;  // has been empty since the last suspicion
 
     // Of a suspicion that was dropped: what lies over the depth may be the beginning of another.
     void Rearm(int64_t time_ns) {
@@ -166,12 +166,12 @@ class OnsetWatch {
   int64_t slot_start_ns_ = 0;
   int64_t stepped_from_ns_ = kNever;  // where the clock last stepped back
   uint64_t look_after_ns_ = 0;  // from the slot's start
-  Counts slot_counts_;          // at its start
+  Counts slot_counts_;  // at its start
 
   Rates baseline_;
   Rates threshold_;
-  int64_t seen_ns_ = 0;      // time that made the baseline
-  int64_t learned_ns_ = 0;   // the weight of what it is made of
+  int64_t seen_ns_ = 0;  // time that made the baseline
+  int64_t learned_ns_ = 0;  // the weight of what it is made of
   int64_t lesson_left_ns_ = 0;  // until the next packet
   // Seen and not learned yet, as it may be how a rise begins: a queue.
   struct Lesson {

@@ -34,7 +34,8 @@ std::vector<PortCounts::Top> PortCounts::MostPackets(Endpoints::Transport transp
   std::vector<Top> top;
   if (counts.low == nullptr || most == 0) return top;
   std::vector<Carry> carries = counts.carries;
-  std::sort(carries.begin(), carries.end(), [](const Carry& left, const Carry& right) { return left.port < right.port; });
+  std::sort(carries.begin(), carries.end(),
+            [](const Carry& left, const Carry& right) { return left.port < right.port; });
   auto carry = carries.begin();
   for (size_t port = 0; port < kPorts; ++port) {
     uint64_t packets = counts.low[port];

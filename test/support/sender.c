@@ -275,7 +275,8 @@ int main(int count_args, char** args) {
       memcpy(frames[at + i] + number_at + 8, &time, 8);
     }
     const int done = !tun ? sendmmsg(fd, messages + at, (unsigned)batch, 0)
-                          : write(fd, frames[at] + 14, pieces[at].iov_len - 14) < 0 ? -1 : 1;
+                     : write(fd, frames[at] + 14, pieces[at].iov_len - 14) < 0 ? -1
+                                                                               : 1;
     if (done < 0 && (errno == ENOBUFS || errno == EAGAIN || errno == EINTR)) {
       ++retries;
       continue;
