@@ -94,7 +94,8 @@ function buildHere() {
   }
   must('make', 'make', ['-C', at('scripts/prebuild'), ...makeArguments(out, at('build/prebuild/musl'), variables)])
   const libpcap = execFileSync('pcap-config', ['--version'], { encoding: 'utf8' }).trim()
-  return { addon: out, libpcap, licence: '/usr/share/licenses/libpcap/LICENSE' }
+  // Its licence comes with the addons for glibc.
+  return { addon: out, libpcap, licence: null }
 }
 
 const asked = process.argv.slice(2)
@@ -108,5 +109,5 @@ for (const arch of wanted.filter((arch) => !isCurrent(arch))) {
   say(`compiling the addon for linux-${arch}`)
   const { addon, libpcap, licence } = isGlibc ? buildIn(needRoot(), arch) : buildHere()
   describe(arch, addon, libpcap)
-  fs.copyFileSync(licence, path.join(prebuilds, 'libpcap.LICENSE.txt'))
+  if (licence !== null) fs.copyFileSync(licence, path.join(prebuilds, 'libpcap.LICENSE.txt'))
 }

@@ -29,7 +29,7 @@ export function union(typeName: string, file: string): string[] {
     .statements.filter(ts.isTypeAliasDeclaration)
     .find(({ name }) => name.text === typeName)
   if (found === undefined) throw new Error(`${file} has no type ${typeName}`)
-  return [...`${found.type.getText()}`.matchAll(/'([^']+)'/g)].map(([, member]) => `${member}`)
+  return [...found.type.getText().matchAll(/'([^']+)'/g)].map(([, member]) => `${member}`)
 }
 
 const named = (directory: string, ...ends: string[]): string[] =>

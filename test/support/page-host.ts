@@ -54,7 +54,7 @@ export async function runBlock(
   const [command, ...args] = [...nodeCommand(repository), '--unhandled-rejections=strict', name]
   // Not a signal that a block may handle: what does not end by itself is to be seen.
   const limits = { timeout: 30_000, killSignal: 'SIGKILL' } as const
-  const child = spawn(`${command}`, args, { cwd: directory, env: { ...process.env, ...env }, ...limits })
+  const child = spawn(command, args, { cwd: directory, env: { ...process.env, ...env }, ...limits })
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
