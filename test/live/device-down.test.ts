@@ -1,7 +1,7 @@
 // The device goes down, away, and comes back: told of, waited for, never an error of the ring.
 
 import { setTimeout as wait } from 'node:timers/promises'
-import { type Test, test } from 'tap'
+import tap, { type Test, test } from 'tap'
 
 import type { IncidentReport, PcapRing } from '../../src/index.js'
 import { type Census, censusAtRest, memory, memoryGivenBack, sameAsBefore } from '../support/census.js'
@@ -23,6 +23,9 @@ import {
 import { frameOf, noSender, send } from '../support/sender.js'
 
 const skip = noNamespaces || noSender
+
+// Each has a cable and a host of its own, and waits for most of its time.
+tap.jobs = 3
 
 interface State {
   ring: PcapRing
@@ -112,7 +115,7 @@ function testBoth(
   body: (t: Test, pair: Pair, host: Host) => Promise<void>,
 ): void {
   for (const open of [false, true]) {
-    test(`${name}${open ? '; with an incident open' : ''}`, { skip: skipped }, async (t) => {
+    test(`${name}${open ? '; with an incident open' : ''}`, { skip: skipped, buffered: true }, async (t) => {
       const pair = makePair(t)
       const host = await startHost(t, pair)
       if (open) await openIncident(host)
@@ -170,7 +173,7 @@ const ways = {
 } as const
 
 for (const [way, { code, away, back }] of Object.entries(ways)) {
-  test(`${way}, and back`, { skip }, async (t) => {
+  test(`${way}, and back`, { skip, buffered: true }, async (t) => {
     const pair = makePair(t)
     const host = await startHost(t, pair)
     await openIncident(host)
@@ -212,7 +215,7 @@ for (const [way, { code, away, back }] of Object.entries(ways)) {
     await finishAsBefore(t, host)
   })
 
-  test(`${way}, again and again`, { skip }, async (t) => {
+  test(`${way}, again and again`, { skip, buffered: true }, async (t) => {
     const pair = makePair(t)
     const host = await startHost(t, pair)
     for (let i = 0; i < 3; ++i) {
@@ -232,7 +235,7 @@ for (const [way, { code, away, back }] of Object.entries(ways)) {
     await finishAsBefore(t, host)
   })
 
-  test(`${way}, and closed with an incident open`, { skip }, async (t) => {
+  test(`${way}, and closed with an incident open`, { skip, buffered: true }, async (t) => {
     const pair = makePair(t)
     const host = await startHost(t, pair)
     await send(t, pair.there, { count: 200, pps: 4_000 }).sent
@@ -252,7 +255,7 @@ for (const [way, { code, away, back }] of Object.entries(ways)) {
 }
 
 // Which is most of what a look costs.
-test('down while the host is held up, with packets to be taken first', { skip }, async (t) => {
+test('down while the host is held up, with packets to be taken first', { skip, buffered: true }, async (t) => {
   const pair = makePair(t)
   // Nothing else wakes it up in time.
   const host = await startHost(t, pair, { statsInterval: 60_000 })
@@ -268,7 +271,7 @@ test('down while the host is held up, with packets to be taken first', { skip },
   await finishAsBefore(t, host)
 })
 
-test('looking for it takes no waking up of its own', { skip }, async (t) => {
+test('looking for it takes no waking up of its own', { skip, buffered: true }, async (t) => {
   const pair = makePair(t)
   const host = await startHost(t, pair, { statsInterval: 250 })
   down(pair.here)
@@ -347,7 +350,7 @@ testBoth('renamed while it is up, and another made under its name', skip, async 
   t.same(numbers(await freeze(host)), range(0, 200))
 })
 
-test('back when the permission to capture was given up: told of once', { skip }, async (t) => {
+test('back when the permission to capture was given up: told of once', { skip, buffered: true }, async (t) => {
   const pair = makePair(t)
   const host = await startHost(t, pair)
   await host.call<State, void>(() => {
