@@ -1,5 +1,5 @@
-// A real S3 server on loopback: Ceph's gateway over one monitor and one OSD that keeps its objects in memory. The tests start
-// one for themselves (test/support/rgw.ts); by hand: `node scripts/rgw.cjs BUCKET...`, until it is interrupted.
+// A real S3 server on loopback: Ceph's gateway over one monitor and one OSD that keeps its objects in memory. npm test starts
+// one for its tests (test/support/rgw.ts); by hand: `node scripts/rgw.cjs BUCKET...`, until it is interrupted.
 'use strict'
 
 const { execFile, spawn } = require('node:child_process')
@@ -71,6 +71,29 @@ rgw lc debug interval = 1
 `
 }
 
+/** Ceph's commands, for the server of this directory. */
+function commandsIn(directory) {
+  const env = { ...process.env, CEPH_CONF: path.join(directory, 'ceph.conf') }
+  const options = { env, encoding: 'buffer', maxBuffer: 2 ** 30 }
+  const exec = (program, ...args) => promisify(execFile)(program, args, options).then(({ stdout }) => stdout)
+  return { env, exec }
+}
+
+/** What the store's back end holds of an object, read without the gateway. */
+function bytesAtRestIn(directory) {
+  const { exec } = commandsIn(directory)
+  return async (bucket, key) => {
+    const pool = 'default.rgw.buckets.data'
+    const stat = ['object', 'stat', `--bucket=${bucket}`, `--object=${key}`]
+    const { manifest } = JSON.parse((await exec('radosgw-admin', '-n', 'client.rgw', ...stat)).toString())
+    const marker = manifest.tail_placement.bucket.marker
+    const names = (await exec('rados', '-p', pool, 'ls')).toString().split('\n')
+    const prefix = manifest.prefix
+    const parts = names.filter((name) => name === `${marker}_${key}` || name.includes(`_${prefix}`))
+    return Promise.all(parts.map((name) => exec('rados', '-p', pool, 'get', name, '-')))
+  }
+}
+
 /**
  * Starts one in a directory of its own. It encrypts with `kmsKey`; asked for AES256 it stores what it got, and does not say that it
  * encrypted, as some stores do.
@@ -79,9 +102,7 @@ async function startRgw() {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pcap-ring-rgw-'))
   const conf = path.join(directory, 'ceph.conf')
   const keyring = path.join(directory, 'keyring')
-  const env = { ...process.env, CEPH_CONF: conf }
-  const exec = (program, ...args) =>
-    promisify(execFile)(program, args, { env, encoding: 'buffer', maxBuffer: 2 ** 30 }).then(({ stdout }) => stdout)
+  const { env, exec } = commandsIn(directory)
   const daemons = new Map()
 
   // None of them outlives us, however we end.
@@ -155,17 +176,8 @@ async function startRgw() {
       /** The gateway alone: what it stored stays. */
       pause: () => end('radosgw'),
       resume: startGateway,
-      /** What the store's back end holds of an object, read without the gateway. */
-      async bytesAtRest(bucket, key) {
-        const pool = 'default.rgw.buckets.data'
-        const stat = ['object', 'stat', `--bucket=${bucket}`, `--object=${key}`]
-        const { manifest } = JSON.parse((await exec('radosgw-admin', '-n', 'client.rgw', ...stat)).toString())
-        const marker = manifest.tail_placement.bucket.marker
-        const names = (await exec('rados', '-p', pool, 'ls')).toString().split('\n')
-        const prefix = manifest.prefix
-        const parts = names.filter((name) => name === `${marker}_${key}` || name.includes(`_${prefix}`))
-        return Promise.all(parts.map((name) => exec('rados', '-p', pool, 'get', name, '-')))
-      },
+      bytesAtRest: bytesAtRestIn(directory),
+      directory,
       stop,
     }
   } catch (error) {
@@ -174,7 +186,7 @@ async function startRgw() {
   }
 }
 
-module.exports = { startRgw }
+module.exports = { bytesAtRestIn, startRgw }
 
 async function main() {
   needStore()

@@ -3,7 +3,8 @@
 'use strict'
 
 const os = require('node:os')
-const { at, findCaptures, needEverything, run, say } = require('./bootstrap.cjs')
+const { at, fail, findCaptures, needEverything, run, say, whyNoStore } = require('./bootstrap.cjs')
+const { startRgw } = require('./rgw.cjs')
 
 const args = process.argv.slice(2)
 const only = args.some((arg) => !arg.startsWith('-'))
@@ -28,5 +29,22 @@ if (!only) {
     failed = true
   }
 }
-step('tap', process.execPath, [at('node_modules/tap/dist/esm/run.mjs'), ...args])
-process.exitCode = failed ? 1 : 0
+
+/** The tests against a store share one server: each would take seconds to start its own. */
+async function withGateway(work) {
+  if (only || whyNoStore() !== null) return work()
+  const { stop, ...gateway } = await startRgw()
+  try {
+    process.env.PCAP_RING_GATEWAY = JSON.stringify(gateway)
+    work()
+  } finally {
+    await stop()
+  }
+}
+
+withGateway(() => step('tap', process.execPath, [at('node_modules/tap/dist/esm/run.mjs'), ...args])).then(
+  () => {
+    process.exitCode = failed ? 1 : 0
+  },
+  (error) => fail(`the store to test with: ${error.message}`),
+)

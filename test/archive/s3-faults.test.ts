@@ -16,7 +16,7 @@ import { type Test, test } from 'tap'
 import { S3Archive, type S3ArchiveOptions } from '../../src/archive/s3/index.js'
 import { Host } from '../support/host.js'
 import { Line } from '../support/line.js'
-import { bucketOf, clientOf, type Gateway, refusal, rgwSkip, startGateway } from '../support/rgw.js'
+import { bucketOf, clientOf, refusal, rgwSkip, startOwnGateway } from '../support/rgw.js'
 import { namesIn } from './places.js'
 import { allOf, bytesOf, bytesUpToError, capturedAs, captureOf, keyOf } from './support.js'
 
@@ -35,7 +35,7 @@ async function left(client: S3Client, bucket: string): Promise<{ objects: string
 }
 
 test('faults', { skip: rgwSkip }, async (t) => {
-  const gateway: Gateway = await startGateway(t)
+  const gateway = await startOwnGateway(t)
   const direct = clientOf(t, gateway)
 
   /** A bucket of its own, and an archive at the other end of a line. */

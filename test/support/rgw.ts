@@ -1,4 +1,4 @@
-// A real S3 server for the tests of one file, and clients of it.
+// A real S3 server, and clients of it.
 
 import { CreateBucketCommand, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 
@@ -14,19 +14,34 @@ export interface Gateway {
   credentials: { accessKeyId: string; secretAccessKey: string }
   /** The id of a key that its key service has. */
   kmsKey: string
+  bytesAtRest(bucket: string, key: string): Promise<Buffer[]>
+}
+
+/** One that can be stopped, and started again with what it stored. */
+export interface OwnGateway extends Gateway {
   pause(): Promise<void>
   resume(): Promise<void>
-  bytesAtRest(bucket: string, key: string): Promise<Buffer[]>
   stop(): Promise<void>
 }
 
-const { startRgw } = require(`${repository}/scripts/rgw.cjs`) as { startRgw(): Promise<Gateway> }
+const { bytesAtRestIn, startRgw } = require(`${repository}/scripts/rgw.cjs`) as {
+  bytesAtRestIn(directory: string): Gateway['bytesAtRest']
+  startRgw(): Promise<OwnGateway>
+}
 const { whyNoStore } = require(`${repository}/scripts/bootstrap.cjs`) as { whyNoStore(): string | null }
 
 /** Why there can be no server here; false: there can. `npm test` installs it where it may. */
 export const rgwSkip: string | false = whyNoStore() ?? false
 
+/** The one that scripts/test.cjs has started for all test files; one for this file, where it has not. */
 export async function startGateway(t: Teardown): Promise<Gateway> {
+  const shared = process.env.PCAP_RING_GATEWAY
+  if (shared === undefined) return startOwnGateway(t)
+  const { directory, ...told } = JSON.parse(shared) as Omit<Gateway, 'bytesAtRest'> & { directory: string }
+  return { ...told, bytesAtRest: bytesAtRestIn(directory) }
+}
+
+export async function startOwnGateway(t: Teardown): Promise<OwnGateway> {
   const gateway = await startRgw()
   t.teardown(() => gateway.stop())
   return gateway
