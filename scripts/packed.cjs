@@ -8,7 +8,7 @@ const { at, npm } = require('./bootstrap.cjs')
 
 const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline']
 
-/** Installs packages by their `name@version`, or tarballs, into a project of its own; throws when they cannot be had. */
+/** Installs packages by their `name@version`, or tarballs, into a project of its own; throws when they cannot be had. Options of npm may be among them. */
 function install(directory, ...packages) {
   const json = path.join(directory, 'package.json')
   fs.mkdirSync(directory, { recursive: true })
