@@ -5,7 +5,7 @@ const assert = require('node:assert/strict')
 const { spawnSync } = require('node:child_process')
 const fs = require('node:fs')
 const path = require('node:path')
-const { at } = require('./bootstrap.cjs')
+const { at, needNodeModules } = require('./bootstrap.cjs')
 const { downloaded, packedProject } = require('./packed.cjs')
 const { point, subtest, tap } = require('./tap.cjs')
 
@@ -19,6 +19,7 @@ function run(cwd, command, ...args) {
 // The oldest that is promised, with types of Node as old; this repository's; the newest.
 const oldest = { typescript: '5.4.5', types: '20.11.24' }
 const newest = { typescript: '7.0.2', types: '26.6.6' }
+needNodeModules()
 const { version: ours } = require(at('node_modules/typescript/package.json'))
 const es = ['host.mts']
 const commonjs = ['host.cts']

@@ -24,6 +24,10 @@ const files = list
   .split('\n')
   .map((name) => name.replace(/^package\//, ''))
 const triple = `${process.platform}-${process.arch}`
+const { exports: exported } = JSON.parse(fs.readFileSync(at('package.json'), 'utf8'))
+const entries = Object.values(exported)
+  .flatMap((entry) => (typeof entry === 'string' ? [entry] : Object.values(entry)))
+  .map((entry) => entry.replace('./', ''))
 for (const file of [
   'package.json',
   'README.md',
@@ -32,26 +36,22 @@ for (const file of [
   'SECURITY.md',
   'binding.gyp',
   'vendor/node-addon-api/napi.h',
-  'lib/index.js',
-  'lib/index.d.ts',
   'UPGRADING.md',
+  'DESIGN.md',
+  ...entries,
   ...fs.readdirSync(at('docs')).map((name) => `docs/${name}`),
-  'lib/archive/index.js',
-  'lib/archive/index.d.ts',
-  'lib/archive/s3/index.js',
-  'lib/archive/s3/index.d.ts',
-  'lib/report/index.js',
-  'lib/report/index.d.ts',
   'lib/report/d3.js',
   'lib/report/d3.LICENSE.txt',
-  'lib/testing.js',
-  'lib/testing.d.ts',
   'lib/cli/main.js',
 ])
   check(files.includes(file), `the tarball has no ${file}`)
 check(
   files.some((file) => file.startsWith(`prebuilds/${triple}/`) && file.endsWith('.node')),
   `the tarball has no prebuilt addon for ${triple}`,
+)
+check(
+  !files.some((file) => /^prebuilds\/.*\/glibc\.json$/.test(file)) || files.includes('prebuilds/libpcap.LICENSE.txt'),
+  'libpcap is in an addon, and its licence is not in the tarball',
 )
 check(
   files.some((file) => /^native\/.*\.cc$/.test(file)),

@@ -19,6 +19,11 @@ const parts = {
   licences: node('scripts/check-licences.cjs'),
   files: node('scripts/check-files.cjs'),
   rooms: node('scripts/check-rooms.cjs'),
+  pages: node(
+    'node_modules/tap/dist/esm/run.mjs',
+    '--reporter=tap',
+    ...['links', 'words', 'reference', 'figures', 'data', 'troubleshooting'].map((name) => `test/docs/${name}.test.ts`),
+  ),
 }
 /** Takes all cores, so it comes last. native/test and native/fuzz would take as long again: `npm run tidy` has them. */
 const last = { tidy: node('scripts/tidy.cjs', '--core') }

@@ -11,7 +11,7 @@ const os = require('node:os')
 const path = require('node:path')
 const { at, fail, headers, inPath, installPackages, must, needEverything, readStamp, say } = require('./bootstrap.cjs')
 const { mirror } = require('./prebuild/mirror.cjs')
-const { architectures, describe, isCurrent, isGlibc, prebuilds } = require('./prebuild/prebuilds.cjs')
+const { architectures, isCurrent, isGlibc, licence, prebuilds, put, sources } = require('./prebuild/prebuilds.cjs')
 
 const suite = 'bullseye'
 // Of the newest Debian: it has the mended ones.
@@ -79,7 +79,7 @@ function buildIn(root, arch) {
   const args = makeArguments(out, `/pcap-ring/build/${arch}`, variables)
   must('make', 'chroot', [root, 'make', '-C', '/pcap-ring/prebuild', ...args])
   const libpcap = fs.readFileSync(path.join(root, 'libpcap/VERSION'), 'utf8').trim()
-  return { addon: path.join(root, out), libpcap, licence: path.join(root, 'libpcap/LICENSE') }
+  return { addon: path.join(root, out), libpcap, licenceOfLibpcap: path.join(root, 'libpcap/LICENSE') }
 }
 
 /** With this machine's compiler and libpcap.a. */
@@ -95,7 +95,7 @@ function buildHere() {
   must('make', 'make', ['-C', at('scripts/prebuild'), ...makeArguments(out, at('build/prebuild/musl'), variables)])
   const libpcap = execFileSync('pcap-config', ['--version'], { encoding: 'utf8' }).trim()
   // Its licence comes with the addons for glibc.
-  return { addon: out, libpcap, licence: null }
+  return { addon: out, libpcap, licenceOfLibpcap: null }
 }
 
 const asked = process.argv.slice(2)
@@ -107,7 +107,10 @@ for (const arch of wanted) {
 needEverything()
 for (const arch of wanted.filter((arch) => !isCurrent(arch))) {
   say(`compiling the addon for linux-${arch}`)
-  const { addon, libpcap, licence } = isGlibc ? buildIn(needRoot(), arch) : buildHere()
-  describe(arch, addon, libpcap)
-  if (licence !== null) fs.copyFileSync(licence, path.join(prebuilds, 'libpcap.LICENSE.txt'))
+  // Before: what is edited meanwhile is not in it.
+  const made = sources()
+  const { addon, libpcap, licenceOfLibpcap } = isGlibc ? buildIn(needRoot(), arch) : buildHere()
+  fs.mkdirSync(prebuilds, { recursive: true })
+  if (licenceOfLibpcap !== null) fs.copyFileSync(licenceOfLibpcap, licence)
+  put(arch, addon, { libpcap, sources: made })
 }

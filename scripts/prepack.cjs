@@ -24,7 +24,7 @@ if (missing.length > 0 && process.env.npm_command === 'publish') {
 // Nothing stale is packed.
 if (missing.length === architectures.length) fs.rmSync(prebuilds, { recursive: true, force: true })
 for (const arch of missing) fs.rmSync(path.dirname(addonOf(arch)), { recursive: true, force: true })
-if (missing.includes(process.arch)) {
+if (!isCurrent(process.arch)) {
   say('packing the addon of this machine alone; npm run prebuildify makes those that run anywhere')
   fs.mkdirSync(path.dirname(addonOf(process.arch)), { recursive: true })
   must('strip', 'strip', ['--strip-all', '-o', addonOf(process.arch), at('build/Release/pcap_ring.node')])

@@ -62,8 +62,8 @@ Status LiveSource::Open(const Options& options) {
             "if_nametoindex"};
   }
   Status status = Activate(PCAP_TSTAMP_PRECISION_MICRO);
-  const bool plain = status.ok() && HasPlainBlocks();
-  if (status.ok() && !plain) status = Activate(PCAP_TSTAMP_PRECISION_NANO);
+  if (status.ok() && HasPlainBlocks()) blocks_.Attach(socket());
+  if (status.ok() && !blocks_.attached()) status = Activate(PCAP_TSTAMP_PRECISION_NANO);
   if (!status.ok()) {
     Close();
     return status;
@@ -74,7 +74,6 @@ Status LiveSource::Open(const Options& options) {
   opened_ns_ = RealtimeNs();
   settled_ = false;
   settled_by_ns_ = MonotonicNs() + options.latency_ms * kNsPerMs + kNsPerSec;
-  if (plain) blocks_.Attach(socket());
   has_frame_headers_ = std::strstr(pcap_lib_version(), "TPACKET_V3") != nullptr && dlt() != DLT_LINUX_SLL &&
                        dlt() != DLT_LINUX_SLL2;
   return Status::Ok();

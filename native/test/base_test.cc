@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <limits>
 #include <random>
 #include <string>
@@ -123,6 +124,17 @@ TEST(TimeBeforeTheEpochAndAtTheEnds) {
   CHECK_EQ(FormatTime(-86'400 * kNsPerSec, Precision::kMicro), "1969-12-31T00:00:00.000000Z");
   CHECK_EQ(FormatTime(INT64_MAX, Precision::kNano), "2262-04-11T23:47:16.854775807Z");
   CHECK_EQ(FormatTime(INT64_MIN, Precision::kNano), "1677-09-21T00:12:43.145224192Z");
+}
+
+TEST(EveryDayIsTheCalendars) {
+  for (int64_t day = -106'751; day <= 106'751; ++day) {
+    const time_t second = day * 86'400 + (day & 0xffff);
+    std::tm utc{};
+    ::gmtime_r(&second, &utc);
+    char text[32];
+    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S.000000Z", &utc);
+    CHECK_EQ(FormatTime(second * kNsPerSec, Precision::kMicro), text);
+  }
 }
 
 TEST(ClocksRun) {

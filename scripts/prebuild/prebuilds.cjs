@@ -15,9 +15,12 @@ const isGlibc = process.report.getReport().header.glibcVersionRuntime !== undefi
 const libc = isGlibc ? 'glibc' : 'musl'
 
 const addonOf = (arch) => path.join(prebuilds, `linux-${arch}`, `@flowtriq+pcap-ring.${libc}.node`)
+/** Of libpcap, which is in the addons for glibc. */
+const licence = path.join(prebuilds, 'libpcap.LICENSE.txt')
 const descriptionOf = (arch) => path.join(prebuilds, `linux-${arch}`, `${libc}.json`)
 const sha256 = (file) => createHash('sha256').update(fs.readFileSync(file)).digest('hex')
 
+/** What is compiled, and how. */
 function sources() {
   const apart = [at('native/test'), at('native/fuzz')]
   const ours = filesUnder(at('native'), (name) => /\.(cc|h)$/.test(name)).filter(
@@ -27,19 +30,22 @@ function sources() {
   return hash([hashFiles([...ours, ...how]), fs.readFileSync(at('node_modules/node-addon-api/package.json'))])
 }
 
-/** Whether it is there, whole, and made of the sources as they are. */
+/** Whether it is there, whole, with the licence of what is in it, and made of the sources as they are. */
 function isCurrent(arch) {
-  if (!fs.existsSync(addonOf(arch)) || !fs.existsSync(descriptionOf(arch))) return false
-  const description = JSON.parse(fs.readFileSync(descriptionOf(arch), 'utf8'))
-  return description.sources === sources() && description.sha256 === sha256(addonOf(arch))
+  if (![addonOf(arch), descriptionOf(arch), licence].every((file) => fs.existsSync(file))) return false
+  try {
+    const description = JSON.parse(fs.readFileSync(descriptionOf(arch), 'utf8'))
+    return description.sources === sources() && description.sha256 === sha256(addonOf(arch))
+  } catch {
+    return false // half written
+  }
 }
 
-/** Puts an addon there, with its description. */
-function describe(arch, addon, libpcap) {
+/** Puts an addon there, and what it was made of: `made`, what sources() said before. */
+function put(arch, addon, made) {
   fs.mkdirSync(path.dirname(addonOf(arch)), { recursive: true })
   fs.copyFileSync(addon, addonOf(arch))
-  const description = { libpcap, sources: sources(), sha256: sha256(addon) }
-  fs.writeFileSync(descriptionOf(arch), `${JSON.stringify(description, null, 2)}\n`)
+  fs.writeFileSync(descriptionOf(arch), `${JSON.stringify({ ...made, sha256: sha256(addon) }, null, 2)}\n`)
 }
 
-module.exports = { addonOf, architectures, describe, isCurrent, isGlibc, prebuilds }
+module.exports = { addonOf, architectures, isCurrent, isGlibc, licence, prebuilds, put, sources }

@@ -10,7 +10,7 @@ import { scratch } from '../support/replay.js'
 import { bucketOf, clientOf, type Gateway, rgwSkip, startGateway } from '../support/rgw.js'
 import { allOf, bytesOf, keyOf } from './support.js'
 
-const seconds = process.env.PCAP_RING_FULL === '1' ? 60 : 4
+const seconds = process.env.PCAP_RING_FULL === '1' ? 60 : 2
 
 interface Job {
   endpoint: string

@@ -13,10 +13,14 @@ const [page, count] = process.env.PCAP_RING_FULL === '1' ? [1_000, 2_100] : [100
 test('page by page', { skip: rgwSkip }, async (t) => {
   const gateway = await startGateway(t)
   const client = clientOf(t, gateway)
+  let pages = 0
   client.middlewareStack.add(
     (next, { commandName }) =>
       async (args) => {
-        if (commandName === 'ListObjectsV2Command') Object.assign(args.input, { MaxKeys: page })
+        if (commandName === 'ListObjectsV2Command') {
+          Object.assign(args.input, { MaxKeys: page })
+          pages++
+        }
         return next(args)
       },
     { step: 'initialize' },
@@ -34,6 +38,7 @@ test('page by page', { skip: rgwSkip }, async (t) => {
   await Promise.all(Array.from({ length: 16 }, putting))
   const listed = (await allOf(archive.list())).map(({ id }) => id)
   t.strictSame(listed.sort(), ids.sort())
+  t.ok(pages >= count / page, `${pages} pages`)
   t.match(await archive.audit.verify(), { ok: true, entries: count + 1 })
   const some: string[] = []
   for await (const { id } of archive.list()) if (some.push(id) === 10) break

@@ -177,7 +177,7 @@ const examples: Record<string, string[]> = {
   ].map((name) => `examples/testing/${name}`),
 }
 
-/** Those of bundlers, which bundlers.test.ts reads. */
+/** Those of bundlers, which commands.test.ts runs. */
 const configurations = [/^\/\/ webpack\.config\.cjs\n/, /^\/\/ rollup\.config\.mjs\n/]
 
 const isExample = ({ page, code }: Block): boolean =>

@@ -26,7 +26,7 @@ const foreign = new Set(
   ].flatMap((line) => line.split(' ')),
 )
 /** Flags of others. */
-const foreignFlags = new Set(['cap-add', 'ignore-scripts', 'network'])
+const foreignFlags = new Set(['allow-ffi', 'cap-add', 'ignore-scripts', 'network'])
 
 const codes = union('PcapRingErrorCode', 'errors.ts')
 const nodeCodes = ['ERR_INVALID_ARG_TYPE', 'ERR_INVALID_ARG_VALUE', 'ERR_OUT_OF_RANGE']

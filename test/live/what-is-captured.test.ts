@@ -240,6 +240,38 @@ test('microseconds are cut from nanoseconds, not rounded', { skip: skip || noToo
   )
 })
 
+// Where the kernel's blocks are not read in place, libpcap reads, and has to be asked for nanoseconds.
+for (const [what, wrap] of [
+  ['in the kernel’s blocks', []],
+  ['without /proc: by libpcap', ['unshare', '--mount', 'sh', '-c', 'mount -t tmpfs none /proc && exec "$@"', 'sh']],
+] as [string, string[]][]) {
+  test(`nanoseconds of the time of day, ${what}`, { skip }, async (t) => {
+    const pair = makePair(t)
+    const host = await Host.start(t, { netns: pair.here.name, wrap })
+    const options = { device: pair.here.device, directory: t.testdir({}), precision: 'nano' }
+    await host.call<State, void, object>(async ({ PcapRing, state }, options) => {
+      state.ring = new PcapRing(options)
+      await state.ring.start()
+    }, options)
+    const before = BigInt(Date.now()) * 1_000_000n
+    await send(t, pair.there, { count: 200, pps: 200 }).sent
+    const report = await host.call<State, IncidentReport>(async ({ state }) => {
+      const report = await state.ring.freeze({ resolution: { packets: 0 } }).resolve()
+      await state.ring.close()
+      return report
+    })
+    const after = BigInt(Date.now()) * 1_000_000n
+    const times = readEvidence(report).frames.map(({ time }) => time)
+    t.equal(times.length, 200)
+    t.ok(
+      times.every((time, i) => time >= (times[i - 1] ?? before) && time <= after),
+      'in order, between before and after',
+    )
+    t.ok(times.filter((time) => time % 1_000n !== 0n).length > 150, 'nanoseconds')
+    t.ok((times.at(-1) ?? 0n) - (times[0] ?? 0n) > 900_000_000n, 'as long as it took to send them')
+  })
+}
+
 test('promiscuous while it runs, and not longer', { skip }, async (t) => {
   const pair = makePair(t)
   const { name, device } = pair.here

@@ -1,5 +1,7 @@
 // A real S3 server, and clients of it.
 
+import { randomUUID } from 'node:crypto'
+
 import { CreateBucketCommand, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 
 import { repository } from './host.js'
@@ -81,11 +83,9 @@ export function agedClient(t: Teardown, gateway: Gateway, { freshParts = false }
   return client
 }
 
-let buckets = 0
-
-/** A new bucket. It goes with the server. */
+/** A new bucket. It goes with the server, which other files may share. */
 export async function bucketOf(client: S3Client, { locked = false } = {}): Promise<string> {
-  const Bucket = `bucket-${process.pid}-${++buckets}`
+  const Bucket = `bucket-${randomUUID()}`
   await client.send(new CreateBucketCommand({ Bucket, ObjectLockEnabledForBucket: locked }))
   return Bucket
 }
