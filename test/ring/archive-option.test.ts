@@ -446,7 +446,7 @@ test('one that died while it took an incident in hand: a minute later another do
   t.teardown(() => {
     Date.now = real
   })
-  Date.now = () => real() + 61_000
+  Date.now = () => real() + 90_000
   const next = ringOf(t, { file, directory, archive: sink })
   const delivered = archived(next)
   await replay(next)
