@@ -58,6 +58,8 @@ constexpr size_t kLatestSuspicion = 112;
 constexpr size_t kFewestBefore = 128;
 constexpr double kHalfTheWay = 0.5;
 constexpr double kSteepest = 8;  // in one slot: that is no ramp
+// On top of what had been suspected: so many packets of the flood have to be held.
+constexpr size_t kFewestOfFlood = 16;
 
 double Of(const OnsetWatch::Rates& rates, Measure measure) {
   return measure == Measure::kPackets ? rates.packets : rates.bytes;
@@ -255,9 +257,8 @@ double Lookback::MostByChance(const Change& change, size_t end) const {
   return most;
 }
 
-// Where the rise has the rate that it goes on with.
-size_t Lookback::AtFullRate(size_t suspected) {
-  const OnsetWatch::Rates after = watch_.early_rate();
+// Where the rate became `after`.
+size_t Lookback::AtFullRate(size_t suspected, const OnsetWatch::Rates& after) {
   const double short_ns = kTrainGap * 1e9 / after.packets;
   const Change change(short_ns, ShareOfTrains(0, suspected / 2, short_ns),
                       ShareOfTrains(suspected, seen_count_, short_ns), watch_.baseline(), after);
@@ -295,6 +296,17 @@ size_t Lookback::SlowBeginning(size_t suspected, size_t full) {
   return at;
 }
 
+// What was suspected came near the threshold by and by, and then the flood began on top of it: where, if that is held. Else
+// seen_count_.
+size_t Lookback::FloodOnTop() {
+  const uint64_t first = std::max(ring_->held_first(), suspected_number_ - std::min(suspected_number_, kSlack));
+  See(first, std::min<uint64_t>(ring_->held_end(), first + kMostSeen));
+  const size_t at = AtFullRate(suspected_number_ - first, watch_.late_rate());
+  if (at + kFewestOfFlood > seen_count_) return seen_count_;
+  rise_number_ = first + at;
+  return at;
+}
+
 // At no cost, as trains of packets are suspected all the time: the stretch around it is held, and looked at if the rise holds.
 void Lookback::Suspect(int64_t time_ns, const OnsetWatch::Counts& before) {
   if (ring_->packets() == 0 || !watch_.Suspect(time_ns, before)) return;
@@ -321,10 +333,14 @@ void Lookback::Confirm() {
   }
   See(first, end);
   const size_t suspected = suspected_number_ - first;
-  const size_t full = AtFullRate(suspected);
-  const bool edge = HasEdge(full, suspected);
-  const size_t at = edge ? SlowBeginning(suspected, full) : full;
+  size_t at = AtFullRate(suspected, watch_.early_rate());
+  bool edge = HasEdge(at, suspected);
+  if (edge) at = SlowBeginning(suspected, at);
   rise_number_ = first + at;
+  if (!edge && watch_.steepest() >= kSteepest) {
+    at = FloodOnTop();
+    edge = at < seen_count_;
+  }
   if (!edge) {
     watch_.ForgetAfterRise();
     LetGo();

@@ -93,8 +93,9 @@ class Lookback {
   double Tells(const Change& change, size_t i, size_t end) const;
   size_t ChangePoint(const Change& change, size_t first, size_t end, double margin);
   double MostByChance(const Change& change, size_t end) const;
-  size_t AtFullRate(size_t suspected);
+  size_t AtFullRate(size_t suspected, const OnsetWatch::Rates& after);
   size_t SlowBeginning(size_t suspected, size_t full);
+  size_t FloodOnTop();
   bool HasEdge(size_t at, size_t before) const;
   double RateOf(OnsetWatch::Measure measure, size_t first, size_t last) const;
 
