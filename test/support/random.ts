@@ -1,8 +1,9 @@
-// Random moments that can be had again: PCAP_RING_SEED=N.
+// Random moments that can be had again, the same ones in every run: PCAP_RING_SEED=N takes others, PCAP_RING_SEED=random new ones.
 
 import { randomInt } from 'node:crypto'
 
-export const seed = Number(process.env.PCAP_RING_SEED ?? randomInt(2 ** 31))
+const asked = process.env.PCAP_RING_SEED ?? '8'
+export const seed = asked === 'random' ? randomInt(2 ** 31) : Number(asked)
 
 /** Mulberry32: numbers from 0 to 1, the same of the same `seed` and `stream`. */
 export function random(stream: number): () => number {
