@@ -113,6 +113,7 @@ const tap = run(
     '--reporter=tap',
     '--timeout=600',
     `--test-env=LD_PRELOAD=${runtime}`,
+    '--node-arg=--import=tsx', // in the place of .taprc's, which is the same
     `--node-arg=${preload}`,
     ...files,
   ],

@@ -49,7 +49,9 @@ interface Teardown {
 
 export const repository = resolve(__dirname, '../..')
 
+// Functions that are handed over as text call __name(), which the compiler of the tests puts into them.
 const api = `
+  globalThis.__name = (fn) => fn
   const api = {
     ...require(process.env.PCAP_RING_ROOT + '/lib/index.js'),
     state: {},
