@@ -98,6 +98,8 @@ async function tried<T>(html: string, options: BrowserContextOptions, use: Use<T
   let crashed = false
   try {
     context = await browser.newContext({ viewport: { width: 1_100, height: 900 }, ...options })
+    // Functions that are handed over as text call it, which the compiler of the tests puts into them.
+    await context.addInitScript('globalThis.__name = (fn) => fn')
     const page = await context.newPage()
     page.on('crash', () => {
       crashed = true
