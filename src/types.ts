@@ -650,8 +650,8 @@ export interface Custody {
   host: {
     /** Its name. */
     hostname: string
-    /** Which of its boots it was. */
-    bootId: string
+    /** Which of its boots it was; null: unknown, as without /proc. */
+    bootId: string | null
     /** Release of the kernel. */
     kernel: string
   }
@@ -672,8 +672,8 @@ export interface Custody {
     index: number
     /** Its hardware address, hexadecimal with colons; null: it has none. */
     mac: string | null
-    /** Largest packet without its link-layer header, bytes. */
-    mtu: number
+    /** Largest packet without its link-layer header, bytes; null: unknown, as of a device that is gone. */
+    mtu: number | null
     /** Mbit/s; null: unknown, as of virtual devices. */
     speed: number | null
     /** The kernel's driver; null: unknown. */

@@ -130,14 +130,14 @@ const incident = object({
   }),
   traffic: orNull(traffic),
   custody: object({
-    host: object({ hostname: text, bootId: text, kernel: text }),
+    host: object({ hostname: text, bootId: orNull(text), kernel: text }),
     software: object({ version: text, libpcap: text, node: text }),
     device: orNull(
       object({
         name: text,
         index: number,
         mac: orNull(text),
-        mtu: number,
+        mtu: orNull(number),
         speed: orNull(number),
         driver: orNull(text),
         promiscuous: flag,

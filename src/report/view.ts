@@ -145,7 +145,7 @@ function ofIncident(report: IncidentReport): Own {
       { label: 'Last packet', text: report.to ?? 'none' },
       { label: 'Host', text: custody.host.hostname },
       { label: 'Kernel', text: custody.host.kernel },
-      { label: 'Boot', text: custody.host.bootId, literal: true },
+      { label: 'Boot', text: custody.host.bootId ?? 'not known', literal: custody.host.bootId !== null },
       { label: 'Clock', text: clockInWords(report) },
       { label: 'Source', text: sourceInWords(report) },
       { label: 'Captured', text: captureInWords(report) },
@@ -339,7 +339,7 @@ function sourceInWords({ source, custody: { device } }: IncidentReport): string 
   return [
     name,
     ...(mac === null ? [] : [mac]),
-    `MTU ${mtu}`,
+    ...(mtu === null ? [] : [`MTU ${mtu}`]),
     ...(speed === null ? [] : [`${count(speed)} Mbit/s`]),
     ...(driver === null ? [] : [driver]),
     ...(promiscuous ? ['promiscuous'] : []),

@@ -43,6 +43,17 @@ test('each figure of a report is on the page', async (t) => {
   }
 })
 
+test('what could not be found out of the host and of its device', (t) => {
+  const { custody } = exampleReport()
+  const device = { name: 'eth0', index: 0, mac: null, mtu: null, speed: null, driver: null, promiscuous: false }
+  const clock = { synchronised: null, maxErrorUs: null }
+  const host = { ...custody.host, bootId: null }
+  const page = render(exampleReport({ custody: { ...custody, host, device, clock } }))
+  t.match(page, /Boot[\s\S]{0,40}not known/)
+  t.notMatch(page, /MTU|null/)
+  t.end()
+})
+
 test('what was only counted behind the cap makes no higher rate', async (t) => {
   const report = await floodReport(t)
   t.equal(report.capped, 'packets')
