@@ -59,10 +59,18 @@ check(
 )
 const strangers = files.filter(
   (file) =>
-    !/^(lib|vendor|native)\/|^prebuilds\/(libpcap\.LICENSE\.txt|linux-\w+\/(@flowtriq\+pcap-ring\.\w+\.node|\w+\.json))$|^(package\.json|binding\.gyp|README\.md|LICENSE|CHANGELOG\.md|DESIGN\.md|SECURITY\.md|UPGRADING\.md|docs\/\w+\.(md|png|svg))$/.test(
+    !/^(lib|vendor|native)\/|^prebuilds\/(libpcap\.LICENSE\.txt|linux-\w+\/(@flowtriq\+pcap-ring\.\w+\.node|\w+\.json))$|^(package\.json|binding\.gyp|README\.md|LICENSE|CHANGELOG\.md|DESIGN\.md|CONTRIBUTING\.md|SECURITY\.md|UPGRADING\.md|docs\/\w+\.(md|png|svg)|examples\/[\w./-]+)$/.test(
       file,
     ) || /^native\/(test|fuzz)\/|\/\.[^/]*$/.test(file),
 )
+// What a page links to is where it says, for who reads it in node_modules.
+for (const page of files.filter((file) => /^(docs\/)?\w+\.md$/.test(file))) {
+  for (const [, link] of fs.readFileSync(at(page), 'utf8').matchAll(/\]\((?!\w+:|#)([^)#\s]+)/g)) {
+    const target = path.posix.join(path.posix.dirname(page), link)
+    const there = files.some((file) => file === target || file.startsWith(`${target.replace(/\/$/, '')}/`))
+    check(there, `${page} links to ${link}, which is not in the tarball`)
+  }
+}
 check(strangers.length === 0, `the tarball holds what no user needs: ${strangers.join(', ')}`)
 
 // --- the field's own judges ---
