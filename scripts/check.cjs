@@ -22,7 +22,9 @@ const parts = {
   pages: node(
     'node_modules/tap/dist/esm/run.mjs',
     '--reporter=tap',
-    ...['links', 'words', 'reference', 'figures', 'data', 'troubleshooting'].map((name) => `test/docs/${name}.test.ts`),
+    ...['links', 'words', 'reference', 'ranges', 'figures', 'data', 'troubleshooting'].map(
+      (name) => `test/docs/${name}.test.ts`,
+    ),
   ),
 }
 /** Takes all cores, so it comes last. native/test and native/fuzz would take as long again: `npm run tidy` has them. */
