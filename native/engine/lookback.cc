@@ -300,7 +300,9 @@ size_t Lookback::SlowBeginning(size_t suspected, size_t full) {
 // seen_count_.
 size_t Lookback::FloodOnTop() {
   const uint64_t first = std::max(ring_->held_first(), suspected_number_ - std::min(suspected_number_, kSlack));
-  See(first, std::min<uint64_t>(ring_->held_end(), first + kMostSeen));
+  const uint64_t end = std::min<uint64_t>(ring_->held_end(), first + kMostSeen);
+  if (first >= end) return seen_count_;
+  See(first, end);
   const size_t at = AtFullRate(suspected_number_ - first, watch_.late_rate());
   if (at + kFewestOfFlood > seen_count_) return seen_count_;
   rise_number_ = first + at;
