@@ -668,9 +668,9 @@ export interface Custody {
   device: {
     /** Its name. */
     name: string
-    /** Its number in the kernel. */
+    /** Its number in the kernel; 0: unknown, as of a device that is gone. */
     index: number
-    /** Its hardware address, hexadecimal with colons; null: it has none. */
+    /** Its hardware address, hexadecimal with colons; null: it has none, or it is unknown. */
     mac: string | null
     /** Largest packet without its link-layer header, bytes; null: unknown, as of a device that is gone. */
     mtu: number | null

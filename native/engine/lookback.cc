@@ -14,7 +14,7 @@ constexpr auto kIgnoreSlab = [](Slab*) {};
 constexpr uint64_t kBeforeSuspicion = 320;
 constexpr uint64_t kBehindSuspicion = 160;
 // How many packets behind the suspicion are held until then, of a small ring, and how many more than are shown of any: the
-// first packet may be a later one.
+// first packet may be a later one. And how many before it a slow beginning, or a flood on top, is looked for in.
 constexpr uint64_t kFewestHeld = 64;
 constexpr uint64_t kSlack = 64;
 // How much less likely than the most likely first packet a later one may be, in nats: one to 20.
@@ -161,6 +161,7 @@ void Lookback::TakeSample(const Packet& packet) {
 // Looks at packets `first` up to before `end`, which are in the ring or held.
 void Lookback::See(uint64_t first, uint64_t end) {
   seen_count_ = 0;
+  seen_first_ = first;
   RecordWalker walker(ring_->Find(first));
   for (uint64_t number = first; number < end; ++number) {
     const RecordHeader header = walker.Header(kIgnoreSlab);
@@ -258,10 +259,10 @@ double Lookback::MostByChance(const Change& change, size_t end) const {
 }
 
 // Where the rate became `after`.
-size_t Lookback::AtFullRate(size_t suspected, const OnsetWatch::Rates& after) {
+size_t Lookback::AtFullRate(size_t suspected, const OnsetWatch::Rates& before, const OnsetWatch::Rates& after) {
   const double short_ns = kTrainGap * 1e9 / after.packets;
   const Change change(short_ns, ShareOfTrains(0, suspected / 2, short_ns),
-                      ShareOfTrains(suspected, seen_count_, short_ns), watch_.baseline(), after);
+                      ShareOfTrains(suspected, seen_count_, short_ns), before, after);
   return ChangePoint(change, 0, seen_count_, kMargin);
 }
 
@@ -296,16 +297,15 @@ size_t Lookback::SlowBeginning(size_t suspected, size_t full) {
   return at;
 }
 
-// What was suspected came near the threshold by and by, and then the flood began on top of it: where, if that is held. Else
-// seen_count_.
-size_t Lookback::FloodOnTop() {
+// What was suspected came near the threshold by and by, and then the flood began on top of it: where, if that is held.
+std::optional<size_t> Lookback::FloodOnTop() {
+  const OnsetWatch::Jump jump = watch_.jump();
+  if (jump.growth < kSteepest) return std::nullopt;
   const uint64_t first = std::max(ring_->held_first(), suspected_number_ - std::min(suspected_number_, kSlack));
-  const uint64_t end = std::min<uint64_t>(ring_->held_end(), first + kMostSeen);
-  if (first >= end) return seen_count_;
-  See(first, end);
-  const size_t at = AtFullRate(suspected_number_ - first, watch_.late_rate());
-  if (at + kFewestOfFlood > seen_count_) return seen_count_;
-  rise_number_ = first + at;
+  See(first, std::min<uint64_t>(ring_->held_end(), first + kMostSeen));
+  const size_t at = AtFullRate(suspected_number_ - first, jump.before, jump.after);
+  // The rate was another one in the slot before, but for its end.
+  if (at + kFewestOfFlood > seen_count_ || seen_[at].time_ns < jump.from_ns - kEdgeNs) return std::nullopt;
   return at;
 }
 
@@ -335,24 +335,20 @@ void Lookback::Confirm() {
   }
   See(first, end);
   const size_t suspected = suspected_number_ - first;
-  size_t at = AtFullRate(suspected, watch_.early_rate());
-  bool edge = HasEdge(at, suspected);
-  if (edge) at = SlowBeginning(suspected, at);
-  rise_number_ = first + at;
-  if (!edge && watch_.steepest() >= kSteepest) {
-    at = FloodOnTop();
-    edge = at < seen_count_;
-  }
-  if (!edge) {
+  std::optional<size_t> at = AtFullRate(suspected, watch_.baseline(), watch_.early_rate());
+  rise_number_ = first + *at;
+  at = HasEdge(*at, suspected) ? SlowBeginning(suspected, *at) : FloodOnTop();
+  if (!at) {
     watch_.ForgetAfterRise();
     LetGo();
     return;
   }
+  rise_number_ = seen_first_ + *at;
   kept_ = true;
   ring_->Trim(rise_number_ - std::min<uint64_t>(rise_number_, ring_packets_),
               rise_number_ + std::max<uint64_t>(ring_packets_ / 2, 1));
   onset_number_ = rise_number_;
-  onset_ns_ = seen_[at].time_ns;
+  onset_ns_ = seen_[*at].time_ns;
   onset_loss_ = *loss_;
   loss_until_ = ring_->pushed();
   const OnsetWatch::Rates rate = watch_.rate();

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <optional>
 
 #include "engine/loss_marks.h"
 #include "engine/thin_history.h"
@@ -93,9 +94,9 @@ class Lookback {
   double Tells(const Change& change, size_t i, size_t end) const;
   size_t ChangePoint(const Change& change, size_t first, size_t end, double margin);
   double MostByChance(const Change& change, size_t end) const;
-  size_t AtFullRate(size_t suspected, const OnsetWatch::Rates& after);
+  size_t AtFullRate(size_t suspected, const OnsetWatch::Rates& before, const OnsetWatch::Rates& after);
   size_t SlowBeginning(size_t suspected, size_t full);
-  size_t FloodOnTop();
+  std::optional<size_t> FloodOnTop();
   bool HasEdge(size_t at, size_t before) const;
   double RateOf(OnsetWatch::Measure measure, size_t first, size_t last) const;
 
@@ -122,6 +123,7 @@ class Lookback {
   std::array<Seen, kMostSeen> seen_;
   std::array<double, kMostSeen> scores_;  // of each as the first of the rise
   size_t seen_count_ = 0;
+  uint64_t seen_first_ = 0;  // the number of the first of them
 };
 
 }  // namespace pcap_ring

@@ -321,6 +321,51 @@ TEST(a_step_is_kept_with_what_was_before_it_in_rings_of_every_size) {
   }
 }
 
+#ifdef __SANITIZE_ADDRESS__
+constexpr int64_t kApartMs = 49;
+#else
+constexpr int64_t kApartMs = 7;
+#endif
+
+// At 0.6 and 0.8 of the threshold a rate is suspected and dropped, again and again. The flood begins at any moment of that, and
+// has its onset there or none: of few times the rate, it is not seen to be one where it begins at the end of what confirms it.
+TEST(a_flood_on_top_of_what_is_suspected_begins_where_it_does) {
+  for (const double raised : {600.0, 800.0}) {
+    for (const double times : {10, 20, 60}) {
+      int floods = 0, kept = 0;
+      for (int64_t since_ms = 300; since_ms < 600; since_ms += kApartMs) {
+        Bench bench;
+        bench.Calm(10);
+        bench.Run(raised, since_ms * kNsPerMs);
+        const uint64_t first = bench.next();
+        bench.Run(raised * times, 250 * kNsPerMs);
+        ++floods;
+        if (bench.listener.onsets.empty()) continue;
+        ++kept;
+        CHECK(std::abs(bench.listener.onsets[0].at_ns - bench.times[first]) < 2 * kNsPerMs);
+      }
+      CHECK(kept * 3 > floods * 2);
+    }
+  }
+}
+
+// A burst may make a rise of what was short of one. Then that begins with it, or nothing does.
+TEST(where_nothing_changes_no_rise_begins) {
+  for (const double burst : {4'000.0, 6'500.0, 10'000.0, 50'000.0}) {
+    for (int64_t since_ms = 300; since_ms < 600; since_ms += kApartMs) {
+      Bench bench;
+      bench.Calm(10);
+      bench.Run(800, since_ms * kNsPerMs);
+      const uint64_t first = bench.next();
+      bench.Run(burst, 25 * kNsPerMs);
+      bench.Run(800, 250 * kNsPerMs);
+      for (const Onset& onset : bench.listener.onsets) {
+        CHECK(std::abs(onset.at_ns - bench.times[first]) < 2 * kNsPerMs);
+      }
+    }
+  }
+}
+
 // As one was seen: slow in its first ms, and not at its height before 100 ms.
 TEST(a_ragged_beginning_is_no_ramp) {
   for (const double slow : {42'000.0, 50'000.0, 65'000.0}) {

@@ -234,11 +234,21 @@ OnsetWatch::Rates OnsetWatch::MeanOf(int first, int end) const {
 double OnsetWatch::steepest() const {
   double most = 1;
   for (int i = first_of_run_ + 1; i < slot_count_; ++i) {
-    const bool packets = measure_ == Measure::kPackets;
-    const double before = packets ? slots_[i - 1].packets : slots_[i - 1].bytes;
-    if (before > 0) most = std::max(most, (packets ? slots_[i].packets : slots_[i].bytes) / before);
+    const double before = Of(slots_[i - 1]);
+    if (before > 0) most = std::max(most, Of(slots_[i]) / before);
   }
   return most;
+}
+
+OnsetWatch::Jump OnsetWatch::jump() const {
+  Jump jump;
+  for (int i = 1; i < slot_count_; ++i) {
+    const Rates before = MeanOf(0, i);
+    const Rates after = MeanOf(std::min(i + 1, slot_count_ - 1), slot_count_);
+    const double growth = Of(before) > 0 ? Of(after) / Of(before) : 1;
+    if (growth > jump.growth) jump = {slot_start_ns_ - (slot_count_ - i) * kSlotNs, growth, before, after};
+  }
+  return jump;
 }
 
 // Learned a second late, once there is a baseline: else a rise that takes seconds would lift what it is measured by.

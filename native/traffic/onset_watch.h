@@ -104,6 +104,15 @@ class OnsetWatch {
   Rates late_rate() const { return MeanOf(slot_count_ - HalfOfRun(), slot_count_); }
   const Rates& first_rate() const { return slots_[std::min(first_of_run_, slot_count_ - 1)]; }
   double steepest() const;  // how many times what it was the rate became from one slot to the next
+  // Where it became the most times what it had been, and stayed so: in the slot that begins at `from_ns`, of which neither
+  // rate takes what passed, as it may have begun anywhere in there; but for the last, behind which there is none.
+  struct Jump {
+    int64_t from_ns = 0;
+    double growth = 1;
+    Rates before;
+    Rates after;
+  };
+  Jump jump() const;
   const Rates& last_rate() const { return slots_[slot_count_ - 1]; }
 
  private:
@@ -147,6 +156,7 @@ class OnsetWatch {
   void SeeCalm(const Rates& rates, int64_t length_ns);
   void Learn(const Rates& rates, int64_t length_ns, int64_t memory_ns);
   Rates MeanOf(int first, int end) const;
+  double Of(const Rates& rates) const { return measure_ == Measure::kPackets ? rates.packets : rates.bytes; }
   int HalfOfRun() const { return (run() + 1) / 2; }
   void SetThresholds();
   void Arm();

@@ -61,7 +61,7 @@ const bounds: Record<string, boolean> = {
   '10,000 packets': settings.cap.packets === 10_000 && judgeManualOptions({}, settings).settings.cap.packets === 10_000,
   '500 packets': settings.ringPackets === 500,
   // At 300,000 a second.
-  '1.7 ms': Math.round((500 / 300_000) * 10_000) === 17,
+  '1.7 ms': Math.round((settings.ringPackets / 300_000) * 10_000) === 17,
   '25 ms': says(onsetWatch, 'kSlotNs = 25 * kNsPerMs'),
   '150 ms': says(onsetWatch, 'kConfirming = 6;'),
   // Which may fall into five slots.
@@ -84,9 +84,7 @@ const measures = /`npm run bench[^`]*`|`PCAP_RING_FULL=1 npm test[^`]*`/
 // Of the README what it costs and the comparison are measured, and the tables of options are judged in reference.test.ts and
 // ranges.test.ts; the format of the archive has bytes of its own.
 const readme = pageOf('README.md')
-const elsewhere = ['What it costs', 'Comparison', 'Options', 'Detecting floods', 'Command line'].map((title) =>
-  readme.section(title),
-)
+const elsewhere = ['What it costs', 'Comparison', 'Options', 'Detecting floods'].map((title) => readme.section(title))
 const guides = [
   ...pages.filter(({ name }) => /^docs\/(?!archive)|^UPGRADING/.test(name)),
   {

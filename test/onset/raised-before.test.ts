@@ -52,8 +52,8 @@ function recordingOf(
   )
 }
 
-/** How it is not kept as it began. By chance a rate short of the threshold may be near it, and be the beginning itself. */
-function wrongOnset(report: IncidentReport, recording: Recording, spacing: Spacing): string[] {
+/** How it is not kept as it began. By chance a rate short of the threshold may be near it from its own beginning on, and be the rise. */
+function wrongOnset(report: IncidentReport, recording: Recording, chance: boolean): string[] {
   const { frames } = placed(report, recording.truth)
   const first = recording.truth.findIndex(({ stream }) => stream === 'flood')
   const before = inSection(frames, 'pre-buffer')
@@ -61,9 +61,9 @@ function wrongOnset(report: IncidentReport, recording: Recording, spacing: Spaci
   const at = report.coverage.onsetAt === null ? Infinity : usInto(recording, report.coverage.onsetAt)
   const flood = Number(((recording.truth[first]?.time ?? 0n) - (recording.truth[0]?.time ?? 0n)) / 1_000n)
   const off = at - flood
-  const withRaised = spacing === 'poisson' && at > begins * 1e6 - 20_000 && at < flood
+  const withRaised = chance && Math.abs(at - begins * 1e6) < 100_000
   if (Math.abs(off) > 20_000 && !withRaised) wrong.push(`the onset is ${off} µs off`)
-  if (before.length !== 500) wrong.push(`${before.length} packets before it`)
+  if (before.length < (withRaised ? 450 : 500)) wrong.push(`${before.length} packets before it`)
   if (before.filter(({ stream }) => stream === 'flood').length > 50) wrong.push('they are of the flood')
   return wrong
 }
@@ -83,13 +83,13 @@ for (const one of cases) {
       const asked = { cap: { packets: 1_300 }, statsInterval: 50 }
       t.strictSame(judgeOnset(report, recording.truth, asked), [], 'as the contract says')
       t.equal(onsets.length, 1, 'one event')
-      t.strictSame(wrongOnset(report, recording, spacing), [])
+      t.strictSame(wrongOnset(report, recording, spacing === 'poisson' && raised > calm), [])
     })
   }
 }
 
-// Suspected, dropped and suspected again, and near the threshold when the flood begins: the rise is taken to begin with the one
-// or with the other.
+// Suspected, dropped and suspected again, and near the threshold when the flood begins: the rise is taken to begin with one of
+// the three steps.
 for (const draw of [1, 2, 3, 4, 5, 6, 7, 8]) {
   test(`100 pps, 600, 900 for a tenth of a second, and 50000 on top, draw ${draw}`, async (t) => {
     t.comment(`PCAP_RING_SEED=${seed}`)
@@ -108,7 +108,11 @@ for (const draw of [1, 2, 3, 4, 5, 6, 7, 8]) {
     t.equal(onsets.length, 1, 'one event')
     const at = reports[0]?.coverage.onsetAt
     const seconds = at ? usInto(recording, at) / 1e6 : NaN
-    t.ok(seconds > begins - 0.02 && seconds < begins + 0.32, `the onset is at ${seconds} s`)
+    const since = [0, 0.2, 0.3].map((step) => seconds - begins - step)
+    t.ok(
+      since.some((each) => Math.abs(each) < 0.05),
+      `the onset is at ${seconds} s`,
+    )
   })
 }
 

@@ -4,6 +4,7 @@ import { randomInt } from 'node:crypto'
 
 const asked = process.env.PCAP_RING_SEED ?? '8'
 export const seed = asked === 'random' ? randomInt(2 ** 31) : Number(asked)
+if (!Number.isInteger(seed)) throw new Error(`PCAP_RING_SEED is a whole number or "random", not "${asked}"`)
 
 /** Mulberry32: numbers from 0 to 1, the same of the same `seed` and `stream`. */
 export function random(stream: number): () => number {
