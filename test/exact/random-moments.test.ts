@@ -35,10 +35,10 @@ interface Taken {
 
 /** `open`: as long an incident stays open that is not to be capped, at most. A round's freezes all fall within `within`. */
 const rates = [
-  { pps: 1_000, rounds: 1, within: 6_000, open: 3_000 },
-  { pps: 5_000, rounds: 2, within: 8_000, open: 1_500 },
-  { pps: 20_000, rounds: 4, within: 8_000, open: 400 },
-  { pps: 100_000, rounds: 4, within: 6_000, open: 50 },
+  { pps: 1_000, rounds: 1, within: 3_000, open: 3_000 },
+  { pps: 5_000, rounds: 2, within: 4_000, open: 1_500 },
+  { pps: 20_000, rounds: 4, within: 3_000, open: 400 },
+  { pps: 100_000, rounds: 4, within: 3_000, open: 50 },
 ]
 const freezes = 100
 
