@@ -208,6 +208,16 @@ function needNodeModules() {
   fs.writeFileSync(stamp, wanted)
 }
 
+// Of the plugins in .taprc. A run would do so too, but start its own tests by the loaders of before, which cost each of them seconds.
+function needTap() {
+  const stamp = at('node_modules', '.pcap-ring-tap-stamp')
+  const wanted = hash([fs.readFileSync(at('package-lock.json')), fs.readFileSync(at('.taprc'))])
+  if (readStamp(stamp) === wanted) return
+  say('building tap')
+  must('tap build', process.execPath, [at('node_modules/tap/dist/esm/run.mjs'), 'build'])
+  fs.writeFileSync(stamp, wanted)
+}
+
 // --- the addon -------------------------------------------------------------------------------------------------------
 
 // Most installations of Node bring their headers; with them node-gyp downloads nothing.
@@ -306,6 +316,7 @@ function needEverything(options) {
   needSystemPackages(options)
   if (options?.forTests) needStore()
   needNodeModules()
+  if (options?.forTests) needTap()
   needAddon()
   needLib()
 }
