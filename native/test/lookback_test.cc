@@ -327,8 +327,8 @@ constexpr int64_t kApartMs = 49;
 constexpr int64_t kApartMs = 7;
 #endif
 
-// At 0.6 and 0.8 of the threshold a rate is suspected and dropped, again and again. The flood begins at any moment of that, and
-// has its onset there or none: of few times the rate, it is not seen to be one where it begins at the end of what confirms it.
+// At 0.6 and 0.8 of the threshold a rate is suspected and dropped, again and again. The flood begins at any moment of the second
+// suspicion and the third, and has its onset there or none: of few times the rate, it is not seen to be one where it begins at the end of what confirms it.
 TEST(a_flood_on_top_of_what_is_suspected_begins_where_it_does) {
   for (const double raised : {600.0, 800.0}) {
     for (const double times : {10, 20, 60}) {
@@ -342,10 +342,56 @@ TEST(a_flood_on_top_of_what_is_suspected_begins_where_it_does) {
         ++floods;
         if (bench.listener.onsets.empty()) continue;
         ++kept;
+        CHECK_EQ(bench.listener.onsets.size(), 1u);
         CHECK(std::abs(bench.listener.onsets[0].at_ns - bench.times[first]) < 2 * kNsPerMs);
       }
       CHECK(kept * 3 > floods * 2);
     }
+  }
+}
+
+// What is suspected may come in trains, and the host be held up in the flood, so that the kernel loses some of it.
+TEST(a_flood_on_top_of_trains_and_with_losses_begins_where_it_does) {
+  for (const bool trains : {false, true}) {
+    for (const bool losses : {false, true}) {
+      int floods = 0, kept = 0;
+      for (int64_t since_ms = 300; since_ms < 600; since_ms += kApartMs) {
+        Bench bench;
+        bench.Calm(10);
+        for (int64_t ms = 0; ms < since_ms; ms += trains ? 25 : since_ms) {
+          if (trains) bench.Run(1e6, 20'000);
+          bench.Run(trains ? 100 : 800, (trains ? std::min<int64_t>(25, since_ms - ms) : since_ms) * kNsPerMs);
+        }
+        const uint64_t first = bench.next();
+        bench.Run(50'000, 60 * kNsPerMs);
+        if (losses) {
+          bench.now_ns += 100 * kNsPerMs;
+          bench.LoseHere(5'000);
+        }
+        bench.Run(50'000, 250 * kNsPerMs);
+        ++floods;
+        if (bench.listener.onsets.empty()) continue;
+        ++kept;
+        CHECK_EQ(bench.listener.onsets.size(), 1u);
+        CHECK(std::abs(bench.listener.onsets[0].at_ns - bench.times[first]) < 2 * kNsPerMs);
+      }
+      CHECK(kept * 3 > floods * 2);
+    }
+  }
+}
+
+TEST(a_steep_ramp_has_no_onset_on_its_way) {
+  for (const double growth : {1.3, 1.4, 1.5, 1.6, 1.7}) {
+    Bench bench;
+    bench.Calm(100);
+    const int64_t begin_ns = bench.now_ns;
+    const auto slots = [&] { return static_cast<double>(bench.now_ns - begin_ns) / (25e6); };
+    while (slots() < 10 / std::log2(growth)) {
+      bench.now_ns += static_cast<int64_t>(1e9 / (150 * std::pow(growth, slots())));
+      bench.Packet(bench.now_ns, 100);
+    }
+    CHECK(bench.listener.onsets.empty());
+    CHECK(!bench.Evidence().Of(Section::kHistory).empty());
   }
 }
 

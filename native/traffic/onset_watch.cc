@@ -18,6 +18,8 @@ constexpr int kMostSlots = 64;  // that are judged one by one after a silence
 // Of the threshold: in a single slot of a rise, as there is chance in it; and while it lasts (hysteresis).
 constexpr double kShareOfSlot = 0.75;
 constexpr double kShareThatLasts = 0.5;
+// A jump, from the slot before to the one behind: a ramp that nearly doubles in every slot comes to less than four times.
+constexpr double kJump = 5;
 
 // A suspicion is worth so many packets more than the reference rate explains. By Lorden's bound a Poisson stream at the
 // baseline comes to it by chance once in factor^24 packets; traffic in bursts does so all the time, and it costs nothing.
@@ -113,6 +115,8 @@ OnsetWatch::Event OnsetWatch::SeeSlot(const Rates& rates, int64_t end_ns, int64_
 
 OnsetWatch::Event OnsetWatch::SeeSuspectedSlot(const Rates& rates, int64_t end_ns, int64_t length_ns) {
   const bool raised = AtLeast(rates, kShareOfSlot);
+  slots_from_ns_[slot_count_] = slots_to_ns_;
+  slots_to_ns_ += length_ns;
   slots_[slot_count_++] = rates;
   if (raised) {
     ++raised_count_;
@@ -219,6 +223,7 @@ bool OnsetWatch::Suspect(int64_t time_ns, const Counts& counts) {
   slot_count_ = raised_count_ = first_of_run_ = 0;
   raised_mean_ = {};
   Begin(time_ns, counts);
+  slots_to_ns_ = time_ns;
   return true;
 }
 
@@ -243,10 +248,12 @@ double OnsetWatch::steepest() const {
 OnsetWatch::Jump OnsetWatch::jump() const {
   Jump jump;
   for (int i = 1; i < slot_count_; ++i) {
-    const Rates before = MeanOf(0, i);
-    const Rates after = MeanOf(std::min(i + 1, slot_count_ - 1), slot_count_);
+    const int behind = std::min(i + 1, slot_count_ - 1);
+    if (Of(slots_[behind]) < Of(slots_[i - 1]) * kJump) continue;
+    const Rates before = MeanOf(i > 1 ? 1 : 0, i);
+    const Rates after = MeanOf(behind, slot_count_);
     const double growth = Of(before) > 0 ? Of(after) / Of(before) : 1;
-    if (growth > jump.growth) jump = {slot_start_ns_ - (slot_count_ - i) * kSlotNs, growth, before, after};
+    if (growth > jump.growth) jump = {slots_from_ns_[i], growth, before, after};
   }
   return jump;
 }

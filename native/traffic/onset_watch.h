@@ -104,8 +104,9 @@ class OnsetWatch {
   Rates late_rate() const { return MeanOf(slot_count_ - HalfOfRun(), slot_count_); }
   const Rates& first_rate() const { return slots_[std::min(first_of_run_, slot_count_ - 1)]; }
   double steepest() const;  // how many times what it was the rate became from one slot to the next
-  // Where it became the most times what it had been, and stayed so: in the slot that begins at `from_ns`, of which neither
-  // rate takes what passed, as it may have begun anywhere in there; but for the last, behind which there is none.
+  // Where it became the most times what it had been, on the mean: in the slot that begins at `from_ns`, of which neither
+  // rate takes what passed, as it may have begun anywhere in there; but for the last, behind which there is none. Nor do they
+  // take the first, if there are others before it, as it has what made the suspicion.
   struct Jump {
     int64_t from_ns = 0;
     double growth = 1;
@@ -193,6 +194,8 @@ class OnsetWatch {
 
   // Of a suspicion.
   std::array<Rates, kWindow> slots_;
+  std::array<int64_t, kWindow> slots_from_ns_;
+  int64_t slots_to_ns_ = 0;  // the last one's end
   int slot_count_ = 0;
   int raised_count_ = 0;
   Rates raised_mean_;
